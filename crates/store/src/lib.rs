@@ -1,0 +1,16 @@
+//! State outside the functions: one module a DynamoDB table, and the queues
+//! and secrets beside them.
+//!
+//! Every write that may be delivered twice is conditional, so that a second
+//! delivery changes nothing and succeeds.
+
+mod error;
+pub mod key_epochs;
+pub mod queue;
+pub mod secret;
+mod timestamp;
+pub mod vrf;
+pub mod vrf_key;
+
+pub use error::{AwsError, StoreError};
+pub use timestamp::Moment;

@@ -1,0 +1,297 @@
+//! The operations on the table, each a conditional write or a read.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use offchain_vrf::ProofBundle;
+use serde::{Deserialize, Serialize};
+use serde_dynamo::{from_item, from_items, to_item};
+
+use super::{FulfilItem, Record, RequestItem};
+use crate::{Moment, StoreError};
+
+const REQUEST: &str = "request";
+const FULFIL: &str = "fulfill";
+/// The sparse index of the requests that are not closed.
+pub(crate) const OPEN_REQUESTS: &str = "open-requests";
+const OPEN: &str = "open";
+
+/// A request is closed by exactly one of these two.
+const STILL_PENDING: &str =
+    "attribute_not_exists(vrf_value) AND attribute_not_exists(expired_time)";
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    client: Client,
+    table: String,
+}
+
+/// What became of a submitted request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// It was written.
+    New,
+    /// An item with this id was there before and stays as it is.
+    Existing(Box<Record>),
+}
+
+/// A proved value, ready to be written.
+#[derive(Clone, Debug)]
+pub struct Proved<'a> {
+    /// The proof.
+    pub bundle: &'a ProofBundle,
+    /// When it was made.
+    pub at: Moment,
+    /// The epoch of the key that made it.
+    pub key_epoch: u64,
+    /// Failed runs before this one.
+    pub failed: u32,
+    /// When DynamoDB may delete the item, in seconds since 1970.
+    pub expiration: i64,
+}
+
+#[derive(Serialize)]
+struct NewRequest<'a> {
+    action: &'static str,
+    open: &'static str,
+    #[serde(flatten)]
+    request: &'a RequestItem,
+}
+
+#[derive(Deserialize)]
+struct Action {
+    action: String,
+}
+
+impl Requests {
+    /// The table named `table`.
+    #[must_use]
+    pub fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// Writes a request where its id is free.
+    pub async fn insert(&self, request: &RequestItem) -> Result<Submitted, StoreError> {
+        let item = to_item(NewRequest {
+            action: REQUEST,
+            open: OPEN,
+            request,
+        })
+        .map_err(StoreError::Item)?;
+        let outcome = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(unique_identifier)")
+            .send()
+            .await;
+        match outcome {
+            Ok(_) => Ok(Submitted::New),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                let existing = self.load(&request.unique_identifier).await?;
+                // Only the time-to-live can have taken it since.
+                Ok(existing.map_or(Submitted::New, |record| {
+                    Submitted::Existing(Box::new(record))
+                }))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Both items of a request, read consistently.
+    pub async fn load(&self, id: &str) -> Result<Option<Record>, StoreError> {
+        let reply = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("unique_identifier = :id")
+            .expression_attribute_values(":id", AttributeValue::S(id.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let (mut request, mut fulfilment) = (None, None);
+        for item in reply.items.unwrap_or_default() {
+            let Action { action } = from_item(item.clone()).map_err(StoreError::Item)?;
+            match action.as_str() {
+                REQUEST => request = Some(from_item(item).map_err(StoreError::Item)?),
+                FULFIL => {
+                    fulfilment = Some(from_item::<_, FulfilItem>(item).map_err(StoreError::Item)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(request.map(|request| Record {
+            request,
+            fulfilment,
+        }))
+    }
+
+    /// Notes that the queue's message arrived. A second arrival changes nothing.
+    pub async fn begin(
+        &self,
+        id: &str,
+        received: Moment,
+        expiration: i64,
+    ) -> Result<(), StoreError> {
+        let outcome = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("unique_identifier", AttributeValue::S(id.to_owned()))
+            .item("action", AttributeValue::S(FULFIL.to_owned()))
+            .item("received_time", AttributeValue::S(received.to_string()))
+            .item("failed_fulfill_attempts", AttributeValue::N("0".to_owned()))
+            .item("expiration", AttributeValue::N(expiration.to_string()))
+            .condition_expression("attribute_not_exists(unique_identifier)")
+            .send()
+            .await;
+        match outcome {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(())
+            }
+            outcome => Ok(outcome.map(drop)?),
+        }
+    }
+
+    /// Notes the height at which the chain was last seen.
+    pub async fn observe_height(&self, id: &str, height: u64) -> Result<(), StoreError> {
+        let update = self
+            .update(id, FULFIL)
+            .update_expression("SET observed_height = :height")
+            .condition_expression("attribute_exists(unique_identifier)")
+            .expression_attribute_values(":height", AttributeValue::N(height.to_string()));
+        apply(update).await.map(drop)
+    }
+
+    /// Counts one failed run: the one that found `seen` failures before it.
+    /// The count is set, not added to, so that a repeated call counts once.
+    pub async fn record_failure(&self, id: &str, seen: u32, code: &str) -> Result<(), StoreError> {
+        let update = self
+            .update(id, FULFIL)
+            .update_expression("SET failed_fulfill_attempts = :next, last_error = :code")
+            .condition_expression(format!(
+                "{STILL_PENDING} AND failed_fulfill_attempts = :seen"
+            ))
+            .expression_attribute_values(
+                ":next",
+                AttributeValue::N(seen.saturating_add(1).to_string()),
+            )
+            .expression_attribute_values(":seen", AttributeValue::N(seen.to_string()))
+            .expression_attribute_values(":code", AttributeValue::S(code.to_owned()));
+        apply(update).await.map(drop)
+    }
+
+    /// Writes the value and its proof; `false` where the request was closed before.
+    pub async fn fulfil(&self, id: &str, proved: &Proved<'_>) -> Result<bool, StoreError> {
+        let bundle = proved.bundle;
+        let text = AttributeValue::S;
+        let update = self
+            .update(id, FULFIL)
+            .update_expression(
+                "SET vrf_value = :value, fulfill_time_actual = :at, suite = :suite, \
+                 public_key = :key, proof = :proof, beta = :beta, key_epoch = :epoch, \
+                 failed_fulfill_attempts = :failed, fulfill_attempts = :attempts, \
+                 expiration = :expiration REMOVE last_error",
+            )
+            .condition_expression(STILL_PENDING)
+            .expression_attribute_values(":value", AttributeValue::N(bundle.value.to_string()))
+            .expression_attribute_values(":at", text(proved.at.to_string()))
+            .expression_attribute_values(":suite", text(bundle.suite.to_string()))
+            .expression_attribute_values(":key", text(hex::encode(&bundle.public_key)))
+            .expression_attribute_values(":proof", text(hex::encode(&bundle.proof)))
+            .expression_attribute_values(":beta", text(hex::encode(&bundle.beta)))
+            .expression_attribute_values(":epoch", AttributeValue::N(proved.key_epoch.to_string()))
+            .expression_attribute_values(":failed", AttributeValue::N(proved.failed.to_string()))
+            .expression_attribute_values(
+                ":attempts",
+                AttributeValue::N(proved.failed.saturating_add(1).to_string()),
+            )
+            .expression_attribute_values(
+                ":expiration",
+                AttributeValue::N(proved.expiration.to_string()),
+            );
+        apply(update).await
+    }
+
+    /// Closes a request without a value; `false` where it was closed before.
+    pub async fn expire(
+        &self,
+        id: &str,
+        at: Moment,
+        reason: &str,
+        expiration: i64,
+    ) -> Result<bool, StoreError> {
+        let update = self
+            .update(id, FULFIL)
+            .update_expression(
+                "SET expired_time = :at, expired_reason = :reason, expiration = :expiration",
+            )
+            .condition_expression(STILL_PENDING)
+            .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
+            .expression_attribute_values(":reason", AttributeValue::S(reason.to_owned()))
+            .expression_attribute_values(":expiration", AttributeValue::N(expiration.to_string()));
+        apply(update).await
+    }
+
+    /// Takes a closed request out of the index of open ones. Where this is
+    /// lost, the sweep does it: the `fulfill` item alone says what is closed.
+    pub async fn close(&self, id: &str) -> Result<(), StoreError> {
+        let update = self
+            .update(id, REQUEST)
+            .update_expression("REMOVE #open")
+            .condition_expression("attribute_exists(unique_identifier)")
+            .expression_attribute_names("#open", OPEN);
+        apply(update).await.map(drop)
+    }
+
+    /// The requests that are not closed and whose deadline was before `time`,
+    /// the oldest first, at most `limit`.
+    pub async fn overdue(&self, time: Moment, limit: i32) -> Result<Vec<RequestItem>, StoreError> {
+        let reply = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(OPEN_REQUESTS)
+            .key_condition_expression("#open = :open AND deadline < :time")
+            .expression_attribute_names("#open", OPEN)
+            .expression_attribute_values(":open", AttributeValue::S(OPEN.to_owned()))
+            .expression_attribute_values(":time", AttributeValue::S(time.to_string()))
+            .limit(limit)
+            .send()
+            .await?;
+        from_items(reply.items.unwrap_or_default()).map_err(StoreError::Item)
+    }
+
+    fn update(&self, id: &str, action: &str) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("unique_identifier", AttributeValue::S(id.to_owned()))
+            .key("action", AttributeValue::S(action.to_owned()))
+    }
+}
+
+/// Makes a conditional update; `false` where its condition did not hold.
+async fn apply(update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
+    match update.send().await {
+        Ok(_) => Ok(true),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

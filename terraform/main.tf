@@ -1,0 +1,64 @@
+# The suite: what its subsystems share, and the subsystems.
+#
+# The same configuration deploys to AWS and to a local emulator: AWS_ENDPOINT_URL
+# points the provider at the latter, nothing here does.
+
+provider "aws" {
+  region = var.region
+
+  default_tags {
+    tags = merge({ application = var.name, managed-by = "terraform" }, var.tags)
+  }
+}
+
+data "aws_caller_identity" "this" {}
+data "aws_partition" "this" {}
+
+locals {
+  location = {
+    partition  = data.aws_partition.this.partition
+    region     = var.region
+    account_id = data.aws_caller_identity.this.account_id
+  }
+
+  # What every subsystem is given.
+  shared = {
+    location             = local.location
+    artifacts_dir        = var.artifacts_dir
+    architecture         = var.architecture
+    log_level            = var.log_level
+    log_retention_days   = var.log_retention_days
+    tracing              = var.tracing
+    deletion_protection  = var.deletion_protection
+    secret_recovery_days = var.secret_recovery_days
+    alarm_topic_arn      = module.alarms.topic_arn
+  }
+}
+
+module "alarms" {
+  source = "./modules/alarms"
+
+  name       = "${var.name}-alarms"
+  account_id = local.location.account_id
+  email      = var.alarm_email
+}
+
+module "http_api" {
+  source = "./modules/http_api"
+
+  name               = var.name
+  throttling         = var.api_throttling
+  log_retention_days = var.log_retention_days
+  alarm_topic_arn    = module.alarms.topic_arn
+}
+
+module "vrf" {
+  source = "./modules/vrf"
+  count  = var.vrf == null ? 0 : 1
+
+  name            = var.name
+  settings        = var.vrf
+  definition_path = "${path.module}/../statemachines/vrf-fulfilment.asl.json"
+  api             = module.http_api
+  shared          = local.shared
+}

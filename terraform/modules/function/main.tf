@@ -1,0 +1,150 @@
+# One function: its role, its exact policy, its log group and its alarms.
+
+locals {
+  zip_path       = "${var.shared.artifacts_dir}/${var.artifact}/bootstrap.zip"
+  log_group_name = "/aws/lambda/${var.name}"
+  log_group_arn  = "arn:${var.shared.location.partition}:logs:${var.shared.location.region}:${var.shared.location.account_id}:log-group:${local.log_group_name}"
+
+  trust_policy = {
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "AssumedByLambda"
+      Effect    = "Allow"
+      Principal = { Service = "lambda.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  }
+
+  # CreateLogGroup is not among the log actions: Terraform makes the group, so
+  # that no function can leave one behind without a retention.
+  policy = {
+    Version = "2012-10-17"
+    Statement = concat(
+      [{
+        Sid      = "WriteLogs"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = ["${local.log_group_arn}:*"] # the streams of this group alone
+      }],
+      [for statement in var.statements : {
+        Sid      = statement.sid
+        Effect   = "Allow"
+        Action   = statement.actions
+        Resource = statement.resources
+      }],
+      [for arn in var.async_dead_letter_queue_arn[*] : {
+        Sid      = "DeadLetter"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
+        Resource = [arn]
+      }],
+      [for _ in range(var.shared.tracing ? 1 : 0) : {
+        Sid      = "Trace"
+        Effect   = "Allow"
+        Action   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+        Resource = ["*"] # X-Ray has no resources to name
+      }],
+    )
+  }
+}
+
+resource "aws_cloudwatch_log_group" "this" {
+  name              = local.log_group_name
+  retention_in_days = var.shared.log_retention_days
+}
+
+resource "aws_iam_role" "this" {
+  name               = var.name
+  description        = "What ${var.name} may do."
+  assume_role_policy = jsonencode(local.trust_policy)
+}
+
+resource "aws_iam_role_policy" "this" {
+  name   = "exact"
+  role   = aws_iam_role.this.name
+  policy = jsonencode(local.policy)
+}
+
+resource "aws_lambda_function" "this" {
+  function_name    = var.name
+  description      = var.description
+  role             = aws_iam_role.this.arn
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = [var.shared.architecture]
+  filename         = local.zip_path
+  source_code_hash = fileexists(local.zip_path) ? filebase64sha256(local.zip_path) : null # null: so that destroy needs no artefacts
+  memory_size      = var.memory_mb
+  timeout          = var.timeout_seconds
+
+  environment {
+    variables = merge({ LOG_LEVEL = var.shared.log_level }, var.environment)
+  }
+
+  logging_config {
+    log_format = "Text" # the function writes JSON lines itself; Lambda must not wrap them
+    log_group  = local.log_group_name
+  }
+
+  tracing_config {
+    mode = var.shared.tracing ? "Active" : "PassThrough"
+  }
+
+  dynamic "dead_letter_config" {
+    for_each = var.async_dead_letter_queue_arn[*]
+    content {
+      target_arn = dead_letter_config.value
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = fileexists(local.zip_path)
+      error_message = "${local.zip_path} is missing: build the artefacts first (scripts/build)."
+    }
+  }
+
+  # Lambda checks the role's right to send to the dead letter queue when the
+  # function is made, and a first invocation must find policy and log group.
+  depends_on = [aws_iam_role_policy.this, aws_cloudwatch_log_group.this]
+}
+
+resource "aws_lambda_function_event_invoke_config" "this" {
+  count = var.async_dead_letter_queue_arn == null ? 0 : 1
+
+  function_name                = aws_lambda_function.this.function_name
+  maximum_retry_attempts       = 2
+  maximum_event_age_in_seconds = 3600
+}
+
+resource "aws_cloudwatch_metric_alarm" "errors" {
+  alarm_name          = "${var.name}-errors"
+  alarm_description   = "${var.name} failed ${var.error_alarm_threshold} times or more in 5 minutes; its log group ${local.log_group_name} has the error codes."
+  namespace           = "AWS/Lambda"
+  metric_name         = "Errors"
+  dimensions          = { FunctionName = var.name }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = var.error_alarm_threshold
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.shared.alarm_topic_arn]
+  ok_actions          = [var.shared.alarm_topic_arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "throttles" {
+  alarm_name          = "${var.name}-throttles"
+  alarm_description   = "Lambda refused to run ${var.name}: the account's concurrency is used up."
+  namespace           = "AWS/Lambda"
+  metric_name         = "Throttles"
+  dimensions          = { FunctionName = var.name }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.shared.alarm_topic_arn]
+  ok_actions          = [var.shared.alarm_topic_arn]
+}

@@ -1,0 +1,11 @@
+output "stack" {
+  description = "What scripts and the command line need to know of the deployed suite."
+  value = {
+    name            = var.name
+    region          = var.region
+    api_url         = module.http_api.url
+    alarm_topic_arn = module.alarms.topic_arn
+    queues          = merge([for vrf in module.vrf : vrf.queues]...)
+    vrf             = one([for vrf in module.vrf : vrf.stack])
+  }
+}
