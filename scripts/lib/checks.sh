@@ -31,7 +31,7 @@ describe_check() {
   esac
 }
 
-check_fmt() { cargo fmt --all --check; }
+check_fmt() { cargo fmt --all --check -- --color never; }
 
 check_clippy() { cargo clippy --locked --workspace --all-targets -- --deny warnings; }
 

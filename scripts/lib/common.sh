@@ -81,6 +81,7 @@ step() {
   set +e
   (
     set -e
+    export CARGO_TERM_COLOR=never
     "$@"
   ) >"$log" 2>&1 </dev/null
   status=$?

@@ -7,9 +7,12 @@ lambda_names() { (cd "$ROOT/lambdas" && for crate in */Cargo.toml; do printf '%s
 # The last crate that cargo began, as a running step shows it.
 cargo_progress() { sed -n 's/^ *\(Compiling [^ ]*\).*/(\1)/p' "$1" 2>/dev/null | tail -n 1; }
 
-# In the profile of the tests, and always for the whole workspace: another choice of
-# packages would build the dependencies again with other features.
-build_workspace() { cargo build --locked --workspace --bins --lib; }
+# Always the whole workspace and with one test target, a small one: cargo then settles
+# the dependencies' features as it does for the tests, and builds each of them once
+# for both. The features that only tests need are not in a release.
+BUILD=(build --locked --workspace --test bundle)
+
+build_workspace() { cargo "${BUILD[@]}" --bins --lib; }
 
 zip_lambdas() { # BINARY OUT LEVEL
   # shellcheck disable=SC2046  # names of folders without blanks

@@ -133,7 +133,7 @@ find_provider_mirror() {
   done
 }
 
-terraform_in() { "$TERRAFORM" -chdir="$ROOT/terraform" "$@"; }
+terraform_in() { "$TERRAFORM" -chdir="${TERRAFORM_ROOT:-$ROOT/terraform}" "$@"; }
 
 # terraform init for TF_DATA_DIR; a mirror that does not serve is given up for the registry.
 terraform_init() {

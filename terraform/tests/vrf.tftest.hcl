@@ -512,6 +512,7 @@ run "each_function_is_told_exactly_this" {
       VRF_TABLE             = "offchain-vrf"
       VRF_STATE_MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-vrf-fulfilment"
       VRF_REQUESTS_DLQ_URL  = "https://sqs.us-east-1.amazonaws.com/123456789012/mock"
+      VRF_MAX_RECEIVES      = "5"
     })
     error_message = "vrf-start has: ${jsonencode(module.start.environment)}"
   }

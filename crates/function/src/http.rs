@@ -4,7 +4,7 @@
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -55,6 +55,11 @@ pub fn problem(error: &impl Public) -> ApiGatewayV2httpResponse {
     let mut reply = reply(status, "application/problem+json", &problem);
     if let Some(seconds) = error.retry_after() {
         reply.headers.insert(RETRY_AFTER, seconds.into());
+    }
+    if status == 401 {
+        // RFC 9110 section 15.5.2 wants to be told how to authenticate.
+        let scheme = HeaderValue::from_static("Bearer");
+        reply.headers.insert(WWW_AUTHENTICATE, scheme);
     }
     reply
 }

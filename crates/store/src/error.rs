@@ -128,3 +128,71 @@ impl Coded for StoreError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_util::{FakeAws, Reply, refusal};
+
+    use super::*;
+
+    /// The code of a read that is answered so, and whether it is worth another.
+    async fn read_answered(reply: Reply) -> (&'static str, bool) {
+        let aws = FakeAws::new().on("Query", reply);
+        let client = aws_sdk_dynamodb::Client::new(&aws.sdk_config());
+        let error = crate::vrf::Requests::new(client, "vrf".into())
+            .load("r1")
+            .await
+            .unwrap_err();
+        (error.code(), error.retryable())
+    }
+
+    #[tokio::test]
+    async fn what_says_later_is_unavailable() {
+        for reply in [
+            refusal(400, "ThrottlingException"),
+            refusal(400, "ProvisionedThroughputExceededException"),
+            refusal(400, "RequestLimitExceeded"),
+            refusal(429, "NobodyKnows"),
+            refusal(500, "InternalServerError"),
+            refusal(503, "NobodyKnows"),
+            Reply::NoConnection,
+            Reply::Silence,
+        ] {
+            let outcome = read_answered(reply.clone()).await;
+            assert_eq!(outcome, ("StoreUnavailable", true), "{reply:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_role_may_not_do_is_denied() {
+        for code in [
+            "AccessDenied",
+            "AccessDeniedException",
+            "UnrecognizedClientException",
+        ] {
+            let outcome = read_answered(refusal(400, code)).await;
+            assert_eq!(outcome, ("StoreDenied", false), "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_never_succeed_is_rejected() {
+        for code in ["ValidationException", "ResourceNotFoundException", "Odd"] {
+            let outcome = read_answered(refusal(400, code)).await;
+            assert_eq!(outcome, ("StoreRejected", false), "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_names_what_the_service_said() {
+        let aws = FakeAws::new().on("Query", refusal(400, "ValidationException"));
+        let client = aws_sdk_dynamodb::Client::new(&aws.sdk_config());
+        let error = crate::vrf::Requests::new(client, "vrf".into())
+            .load("r1")
+            .await
+            .unwrap_err();
+        let said = offchain_codes::chain(&error);
+        assert!(said.contains("ValidationException"), "{said}");
+        assert!(said.contains("as the test says"), "{said}");
+    }
+}

@@ -145,16 +145,21 @@ impl KeyEpochs {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemOutput};
-    use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
-    use aws_smithy_mocks::{mock, mock_client};
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::test_util::{
+        FakeAws, attributes, condition_failed, done, item, items, seconds_from_now,
+    };
 
-    fn epoch() -> KeyEpoch {
+    fn epochs(aws: &FakeAws) -> KeyEpochs {
+        KeyEpochs::new(Client::new(&aws.sdk_config()), "keys".into())
+    }
+
+    fn epoch(number: u64) -> KeyEpoch {
         let time: jiff::Timestamp = "2026-01-31T12:00:00Z".parse().unwrap();
         KeyEpoch {
-            epoch: 1,
+            epoch: number,
             suite: "ECVRF-EDWARDS25519-SHA512-TAI".into(),
             public_key: "ab".into(),
             published_at: time.into(),
@@ -162,36 +167,90 @@ mod tests {
         }
     }
 
+    fn stored(number: u64) -> Value {
+        json!({
+            "key_set": "vrf",
+            "epoch": number,
+            "suite": "ECVRF-EDWARDS25519-SHA512-TAI",
+            "public_key": "ab",
+            "published_at": "2026-01-31T12:00:00.000Z",
+            "active_from": "2026-01-31T12:00:00.000Z",
+        })
+    }
+
     #[tokio::test]
     async fn an_epoch_is_published_only_where_its_number_is_free() {
-        let free = mock!(Client::put_item)
-            .match_requests(|request| {
-                request.condition_expression() == Some("attribute_not_exists(key_set)")
-                    && request.item().is_some_and(|item| {
-                        item["key_set"] == AttributeValue::S("vrf".into())
-                            && item["epoch"] == AttributeValue::N("1".into())
-                    })
-            })
-            .then_output(|| PutItemOutput::builder().build());
-        let client = mock_client!(aws_sdk_dynamodb, [&free]);
-        assert!(
-            KeyEpochs::new(client, "t".into())
-                .publish(&epoch())
-                .await
-                .unwrap()
-        );
+        let aws = FakeAws::new()
+            .on("PutItem", done())
+            .on("PutItem", condition_failed());
+        for published in [true, false] {
+            assert_eq!(epochs(&aws).publish(&epoch(1)).await.unwrap(), published);
+        }
+        let put = &aws.sent("PutItem")[0];
+        assert_eq!(put["TableName"], "keys");
+        assert_eq!(put["ConditionExpression"], "attribute_not_exists(key_set)");
+        assert_eq!(put["Item"], stored(1));
+    }
 
-        let taken = mock!(Client::put_item).then_error(|| {
-            PutItemError::ConditionalCheckFailedException(
-                ConditionalCheckFailedException::builder().build(),
-            )
-        });
-        let client = mock_client!(aws_sdk_dynamodb, [&taken]);
-        assert!(
-            !KeyEpochs::new(client, "t".into())
-                .publish(&epoch())
-                .await
-                .unwrap()
+    #[tokio::test]
+    async fn every_page_of_epochs_is_read() {
+        let page = |number: u64, more: bool| {
+            let mut page = json!({ "Items": [attributes(&stored(number))] });
+            if more {
+                page["LastEvaluatedKey"] =
+                    attributes(&json!({ "key_set": "vrf", "epoch": number }));
+            }
+            crate::test_util::answer(page)
+        };
+        let aws = FakeAws::new()
+            .on("Query", page(2, true))
+            .on("Query", page(1, false));
+        let all = epochs(&aws).all().await.unwrap();
+        assert_eq!(all, [epoch(2), epoch(1)]);
+        let queries = aws.sent("Query");
+        assert_eq!(queries[0]["ScanIndexForward"], false);
+        assert_eq!(queries[0].get("ExclusiveStartKey"), None);
+        assert_eq!(
+            queries[1]["ExclusiveStartKey"],
+            json!({ "key_set": "vrf", "epoch": 2 })
         );
+    }
+
+    #[tokio::test]
+    async fn the_newest_epoch_is_the_one_with_the_largest_number() {
+        let aws = FakeAws::new().on("Query", items(&[stored(2)]));
+        assert_eq!(epochs(&aws).newest().await.unwrap(), Some(epoch(2)));
+        let query = aws.sent_once("Query");
+        assert_eq!(query["ScanIndexForward"], false);
+        assert_eq!(query["Limit"], 1);
+        assert_eq!(query["ConsistentRead"], true);
+    }
+
+    #[tokio::test]
+    async fn the_active_epoch_is_the_newest_of_those_that_have_begun() {
+        let aws = FakeAws::new().on("Query", items(&[stored(2), stored(1)]));
+        let now = seconds_from_now(0);
+        assert_eq!(epochs(&aws).active_at(now).await.unwrap(), Some(epoch(2)));
+        let query = aws.sent_once("Query");
+        assert_eq!(query["ScanIndexForward"], false);
+        assert_eq!(query["FilterExpression"], "active_from <= :time");
+        assert_eq!(
+            query["ExpressionAttributeValues"],
+            json!({ ":set": "vrf", ":time": now.to_string() })
+        );
+        // A limit counts what the filter drops, and could hide the active one.
+        assert_eq!(query.get("Limit"), None);
+    }
+
+    #[tokio::test]
+    async fn an_epoch_is_read_by_its_number() {
+        let aws = FakeAws::new()
+            .on("GetItem", item(&stored(7)))
+            .on("GetItem", done());
+        assert_eq!(epochs(&aws).get(7).await.unwrap(), Some(epoch(7)));
+        assert_eq!(epochs(&aws).get(7).await.unwrap(), None);
+        let get = &aws.sent("GetItem")[0];
+        assert_eq!(get["Key"], json!({ "key_set": "vrf", "epoch": 7 }));
+        assert_eq!(get["ConsistentRead"], true);
     }
 }

@@ -8,6 +8,8 @@ mod error;
 pub mod key_epochs;
 pub mod queue;
 pub mod secret;
+#[cfg(any(test, feature = "test-util"))]
+pub mod test_util;
 mod timestamp;
 pub mod vrf;
 pub mod vrf_key;

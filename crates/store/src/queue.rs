@@ -87,31 +87,67 @@ fn text(value: &str) -> Result<MessageAttributeValue, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_sqs::operation::send_message::SendMessageOutput;
-    use aws_smithy_mocks::{mock, mock_client};
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::test_util::{FakeAws, done};
+
+    async fn buried(body: &str, code: &str, reason: &str) -> Value {
+        let aws = FakeAws::new().on("SendMessage", done());
+        Queue::new(
+            Client::new(&aws.sdk_config()),
+            "https://sqs.test/dlq".into(),
+        )
+        .bury(body, code, reason)
+        .await
+        .unwrap();
+        aws.sent_once("SendMessage")
+    }
+
+    fn attribute(text: &str) -> Value {
+        json!({ "DataType": "String", "StringValue": text })
+    }
 
     #[tokio::test]
     async fn a_buried_message_keeps_its_body_and_tells_why() {
-        let rule = mock!(Client::send_message)
-            .match_requests(|request| {
-                let attribute =
-                    |name: &str| request.message_attributes()?.get(name)?.string_value();
-                request.message_body() == Some("{not json")
-                    && attribute(ERROR_CODE) == Some("MessageInvalid")
-                    && attribute(ERROR_MESSAGE) == Some("expected an object, line 1")
+        let reason = "expected an object,\nline 1";
+        assert_eq!(
+            buried("{not json", "MessageInvalid", reason).await,
+            json!({
+                "QueueUrl": "https://sqs.test/dlq",
+                "MessageBody": "{not json",
+                "MessageAttributes": {
+                    "ErrorCode": attribute("MessageInvalid"),
+                    "ErrorMessage": attribute("expected an object, line 1"),
+                },
             })
-            .then_output(|| SendMessageOutput::builder().build());
-        let client = mock_client!(aws_sdk_sqs, [&rule]);
-        Queue::new(client, "url".into())
-            .bury(
-                "{not json",
-                "MessageInvalid",
-                "expected an object,\nline 1".replace(",\n", ", ").as_str(),
-            )
-            .await
-            .unwrap();
-        assert_eq!(rule.num_calls(), 1);
+        );
+    }
+
+    #[tokio::test]
+    async fn what_sqs_would_refuse_is_made_acceptable_and_nothing_is_lost() {
+        let message = buried("", "MessageInvalid", "").await;
+        assert_eq!(message["MessageBody"], "\"\"");
+        assert_eq!(
+            message["MessageAttributes"]["ErrorMessage"],
+            attribute("unknown")
+        );
+        let message = buried("x", "MessageInvalid", &"é".repeat(2000)).await;
+        assert_eq!(
+            message["MessageAttributes"]["ErrorMessage"],
+            attribute(&"é".repeat(1000))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_delay_never_exceeds_what_sqs_takes() {
+        for (asked, sent) in [(0, 0), (900, 900), (901, 900), (u32::MAX, 900)] {
+            let aws = FakeAws::new().on("SendMessage", done());
+            Queue::new(Client::new(&aws.sdk_config()), "https://sqs.test/q".into())
+                .send(&"hello", asked)
+                .await
+                .unwrap();
+            assert_eq!(aws.sent_once("SendMessage")["DelaySeconds"], sent);
+        }
     }
 }

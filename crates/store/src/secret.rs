@@ -99,7 +99,12 @@ impl Secret {
                     SecretError::Unread(error.into())
                 }
             })?;
-        let text = SecretText(reply.secret_string.ok_or(SecretError::Absent)?);
+        let text = reply
+            .secret_string
+            // AWS has no version without a value; emulators make one with the secret.
+            .filter(|text| !text.is_empty())
+            .map(SecretText)
+            .ok_or(SecretError::Absent)?;
         seen.insert(stage.to_owned(), (Instant::now(), text.clone()));
         Ok(text)
     }
@@ -107,59 +112,100 @@ impl Secret {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_secretsmanager::operation::get_secret_value::{
-        GetSecretValueError, GetSecretValueOutput,
-    };
-    use aws_sdk_secretsmanager::types::error::ResourceNotFoundException;
-    use aws_smithy_mocks::{mock, mock_client};
+    use serde_json::json;
 
     use super::*;
+    use crate::test_util::{FakeAws, Reply, answer, refusal};
+
+    fn secret(aws: &FakeAws, keep: Duration) -> Secret {
+        Secret::new(Client::new(&aws.sdk_config()), "arn:secret".into(), keep)
+    }
+
+    fn hush() -> Reply {
+        answer(json!({ "SecretString": "hush" }))
+    }
 
     #[tokio::test]
     async fn a_value_is_read_once_within_its_time() {
-        let rule = mock!(Client::get_secret_value)
-            .match_requests(|request| request.version_stage() == Some("AWSCURRENT"))
-            .then_output(|| {
-                GetSecretValueOutput::builder()
-                    .secret_string("hush")
-                    .build()
-            });
-        let client = mock_client!(aws_sdk_secretsmanager, [&rule]);
-        let secret = Secret::new(client, "arn".into(), Duration::from_secs(60));
+        let aws = FakeAws::new().on("GetSecretValue", hush());
+        let secret = secret(&aws, Duration::from_secs(60));
         for _ in 0..3 {
             let text = secret.at_stage("AWSCURRENT").await.unwrap();
             assert_eq!(text.expose(), "hush");
             assert_eq!(format!("{text:?}"), "SecretText(redacted)");
         }
-        assert_eq!(rule.num_calls(), 1);
+        assert_eq!(
+            aws.sent_once("GetSecretValue"),
+            json!({ "SecretId": "arn:secret", "VersionStage": "AWSCURRENT" })
+        );
     }
 
     #[tokio::test]
     async fn a_value_is_read_again_after_its_time() {
-        let rule = mock!(Client::get_secret_value).then_output(|| {
-            GetSecretValueOutput::builder()
-                .secret_string("hush")
-                .build()
-        });
-        let client = mock_client!(aws_sdk_secretsmanager, [&rule]);
-        let secret = Secret::new(client, "arn".into(), Duration::ZERO);
+        let aws = FakeAws::new().always("GetSecretValue", hush());
+        let secret = secret(&aws, Duration::ZERO);
         for _ in 0..3 {
             secret.at_stage("AWSCURRENT").await.unwrap();
         }
-        assert_eq!(rule.num_calls(), 3);
+        assert_eq!(aws.operations().len(), 3);
     }
 
     #[tokio::test]
-    async fn a_secret_without_a_value_is_absent() {
-        let rule = mock!(Client::get_secret_value).then_error(|| {
-            GetSecretValueError::ResourceNotFoundException(
-                ResourceNotFoundException::builder().build(),
+    async fn each_stage_has_a_value_of_its_own() {
+        let aws = FakeAws::new()
+            .about(
+                "epoch-1",
+                "GetSecretValue",
+                answer(json!({ "SecretString": "old" })),
             )
-        });
-        let client = mock_client!(aws_sdk_secretsmanager, [&rule]);
-        let secret = Secret::new(client, "arn".into(), Duration::ZERO);
-        let error = secret.at_stage("AWSCURRENT").await.unwrap_err();
-        assert!(matches!(error, SecretError::Absent));
-        assert_eq!(error.code(), "SecretUnavailable");
+            .about(
+                "epoch-2",
+                "GetSecretValue",
+                answer(json!({ "SecretString": "new" })),
+            );
+        let secret = secret(&aws, Duration::from_secs(60));
+        for (stage, value) in [("epoch-1", "old"), ("epoch-2", "new"), ("epoch-1", "old")] {
+            assert_eq!(secret.at_stage(stage).await.unwrap().expose(), value);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_without_a_value_is_absent_and_is_asked_for_again() {
+        let aws = FakeAws::new()
+            .on("GetSecretValue", refusal(400, "ResourceNotFoundException"))
+            .on("GetSecretValue", answer(json!({ "VersionId": "binary" })))
+            .on("GetSecretValue", hush());
+        let secret = secret(&aws, Duration::from_secs(60));
+        for _ in 0..2 {
+            let error = secret.at_stage("AWSCURRENT").await.unwrap_err();
+            assert!(matches!(error, SecretError::Absent), "{error:?}");
+            assert_eq!(
+                (error.code(), error.retryable()),
+                ("SecretUnavailable", true)
+            );
+        }
+        assert_eq!(
+            secret.at_stage("AWSCURRENT").await.unwrap().expose(),
+            "hush"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_denied_secret_is_not_worth_another_try_and_a_throttled_one_is() {
+        for (reply, retryable) in [
+            (refusal(400, "AccessDeniedException"), false),
+            (refusal(400, "ThrottlingException"), true),
+            (Reply::NoConnection, true),
+        ] {
+            let aws = FakeAws::new().on("GetSecretValue", reply);
+            let error = secret(&aws, Duration::ZERO)
+                .at_stage("AWSCURRENT")
+                .await
+                .unwrap_err();
+            assert_eq!(
+                (error.code(), error.retryable()),
+                ("SecretUnavailable", retryable)
+            );
+        }
     }
 }

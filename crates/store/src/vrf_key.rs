@@ -42,7 +42,7 @@ pub fn parse(text: &str) -> Result<SecretKey, KeyTextError> {
 /// Writes the secret's text.
 #[must_use]
 pub fn write(key: &SecretKey) -> Zeroizing<String> {
-    let bytes = Zeroizing::new(hex::encode(&*key.to_bytes()));
+    let bytes = Zeroizing::new(hex::encode(key.to_bytes().as_slice()));
     // Written by hand, so that no copy of the key is left in a serializer.
     Zeroizing::new(format!(
         r#"{{"suite":"{}","secret_key":"{}"}}"#,

@@ -112,15 +112,29 @@ impl Api {
         let key: IdempotencyKey = http::header(request, "idempotency-key").try_into()?;
         let now = Moment::from(Timestamp::now());
         let submission = Submission::parse(&http::body(request, BODY_LIMIT)?)?;
-        let terms = RequestTerms {
-            request_id: key.request_id(&caller)?,
-            bounds: submission.bounds()?,
-            due: submission.due(now, self.limits)?,
-            seed: submission.seed(),
+        let id = key.request_id(&caller)?;
+        let digest = submission.digest()?;
+        let bounds = submission.bounds()?;
+        let item = match submission.due(now, self.limits) {
+            Ok(due) => {
+                let terms = RequestTerms {
+                    request_id: id,
+                    bounds,
+                    due,
+                    seed: submission.seed(),
+                };
+                let epoch = self.keys.active_at(now).await?.ok_or(ApiError::NoKey)?;
+                RequestItem {
+                    submission: Some(digest),
+                    ..RequestItem::new(&terms, now, self.windows, epoch.epoch, Origin::Api)
+                }
+            }
+            // A repeated submission may come long after its due time.
+            Err(error) => match self.requests.load(id.as_str()).await? {
+                Some(record) if record.request.submission == Some(digest) => record.request,
+                _ => return Err(error),
+            },
         };
-        let epoch = self.keys.active_at(now).await?.ok_or(ApiError::NoKey)?;
-        let mut item = RequestItem::new(&terms, now, self.windows, epoch.epoch, Origin::Api);
-        item.submission = Some(submission.digest()?);
         let record = match submit(&self.requests, &self.queue, &item, 0).await? {
             Submitted::New => Record {
                 request: item,
@@ -183,3 +197,6 @@ impl Handler for Api {
             .unwrap_or_else(|error| problem(&error)))
     }
 }
+
+#[cfg(test)]
+mod tests;

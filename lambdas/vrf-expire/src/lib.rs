@@ -43,12 +43,25 @@ pub enum Expire {
     },
 }
 
-/// How many requests this run closed.
+/// What this run did.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Closed {
+    /// One request: how it stands now.
+    Request {
+        /// `fulfilled` where a value was written before, else `expired`.
+        status: &'static str,
+    },
+    /// A sweep.
+    Sweep(Swept),
+}
+
+/// What a sweep did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Closed {
-    /// Closed without a value.
+pub struct Swept {
+    /// Requests closed without a value.
     expired: u32,
-    /// Found closed, and taken out of the index of open requests.
+    /// Requests found closed, and taken out of the index of open ones.
     tidied: u32,
 }
 
@@ -123,16 +136,23 @@ impl Expirer {
             .requests
             .expire(&id, now, reason, record.request.expiration)
             .await?;
+        // Where the condition did not hold, the reason may be a value whose
+        // reply was lost. The items were read before, so they are read again.
+        let fulfilled = !expired
+            && self.requests.load(&id).await?.is_some_and(|record| {
+                record
+                    .fulfilment
+                    .is_some_and(|item| item.vrf_value.is_some())
+            });
         self.requests.close(&id).await?;
-        Ok(Closed {
-            expired: expired.into(),
-            tidied: (!expired).into(),
+        Ok(Closed::Request {
+            status: if fulfilled { "fulfilled" } else { "expired" },
         })
     }
 
     async fn sweep(&self) -> Result<Closed, ExpireError> {
         let now = Timestamp::now();
-        let mut closed = Closed::default();
+        let mut swept = Swept::default();
         let overdue = self
             .requests
             .overdue((now - GRACE).into(), SWEEP_LIMIT)
@@ -160,23 +180,25 @@ impl Expirer {
                         "no execution closed the request by its deadline",
                     )
                     .await?;
-                self.requests
+            }
+            // It may have been fulfilled since it was read.
+            let expired = pending
+                && self
+                    .requests
                     .expire(id, now.into(), STALLED, request.expiration)
                     .await?;
-                closed.expired += 1;
-            } else {
-                closed.tidied += 1;
-            }
             self.requests.close(id).await?;
+            swept.expired += u32::from(expired);
+            swept.tidied += u32::from(!expired);
         }
-        if closed != Closed::default() {
+        if swept != Swept::default() {
             tracing::warn!(
-                closed.expired,
-                closed.tidied,
+                swept.expired,
+                swept.tidied,
                 "the sweep found overdue requests"
             );
         }
-        Ok(closed)
+        Ok(Closed::Sweep(swept))
     }
 }
 
@@ -201,3 +223,6 @@ impl Handler for Expirer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

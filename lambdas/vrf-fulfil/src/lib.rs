@@ -282,3 +282,6 @@ impl Handler for Fulfiller {
         self.fulfil(&event.request_id).await
     }
 }
+
+#[cfg(test)]
+mod tests;

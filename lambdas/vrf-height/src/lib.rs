@@ -127,3 +127,6 @@ impl Handler for Height {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

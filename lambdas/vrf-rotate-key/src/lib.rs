@@ -22,7 +22,13 @@ const CURRENT: &str = "AWSCURRENT";
 
 /// Epochs whose secret key is kept. A request is bound to the epoch that was
 /// active when it was made, so this many rotations may happen before it is due.
-const KEPT_EPOCHS: u64 = 20;
+/// Each has a label, and the AWS page "AWS Secrets Manager quotas" allows 20 in
+/// a secret: these, the next one, and those that AWS sets itself.
+const KEPT_EPOCHS: u64 = 16;
+
+/// The version of the first key. Its name is fixed, so that of two runs that
+/// find no key at the same time only one writes a key.
+const FIRST_VERSION: &str = "offchain-vrf-key-first-version-01";
 
 /// What to do.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -124,7 +130,7 @@ impl KeyRotator {
         let newest = self.epochs.newest().await?;
         let current = match self.current().await? {
             Some(current) => current,
-            None => self.create(None).await?,
+            None => self.first().await?,
         };
         let public_key = hex::encode(current.public_key.as_bytes());
         match newest {
@@ -159,7 +165,14 @@ impl KeyRotator {
             active_from: Moment::from(now + delay),
         };
         if !self.epochs.publish(&epoch).await? {
-            return Err(RotateError::Raced(number));
+            // Two runs that publish the same key agree.
+            return match self.epochs.newest().await? {
+                Some(newest) if newest.public_key == epoch.public_key => Ok(Newest {
+                    published: false,
+                    epoch: newest,
+                }),
+                _ => Err(RotateError::Raced(number)),
+            };
         }
         if let Some(old) = number.checked_sub(KEPT_EPOCHS).filter(|old| *old > 0) {
             self.unlabel(&stage(old)).await?;
@@ -190,29 +203,51 @@ impl KeyRotator {
             reply => reply.map_err(|error| RotateError::Secret(error.into()))?,
         };
         let text = zeroize::Zeroizing::new(reply.secret_string.unwrap_or_default());
+        // AWS has no version without a value; emulators make one with the secret.
+        if text.is_empty() {
+            return Ok(None);
+        }
         Ok(Some(Current {
             version: reply.version_id.unwrap_or_default(),
             public_key: vrf_key::parse(&text)?.public_key(),
         }))
     }
 
+    async fn first(&self) -> Result<Current, RotateError> {
+        if let Some(created) = self.create(FIRST_VERSION).await? {
+            return Ok(created);
+        }
+        // Another run was faster. What it wrote is current.
+        self.current().await?.ok_or(RotateError::Raced(1))
+    }
+
     /// Puts a new key into the secret. `token` names the version, so that a
-    /// retry of the same invocation finds the version that it wrote before.
-    async fn create(&self, token: Option<&str>) -> Result<Current, RotateError> {
+    /// retry finds the version that it wrote before: `None` where it is there.
+    async fn create(&self, token: &str) -> Result<Option<Current>, RotateError> {
         let key = SecretKey::generate(self.suite, &mut rand::rng());
         let reply = self
             .secrets
             .put_secret_value()
             .secret_id(&self.secret)
-            .set_client_request_token(token.map(str::to_owned))
+            .client_request_token(token)
             .secret_string(vrf_key::write(&key).as_str())
             .send()
-            .await
-            .map_err(|error| RotateError::Secret(error.into()))?;
-        Ok(Current {
-            version: reply.version_id.unwrap_or_default(),
-            public_key: key.public_key(),
-        })
+            .await;
+        match reply {
+            // The version holds another text than the fresh one.
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_resource_exists_exception()) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(RotateError::Secret(error.into())),
+            Ok(reply) => Ok(Some(Current {
+                version: reply.version_id.unwrap_or_default(),
+                public_key: key.public_key(),
+            })),
+        }
     }
 
     async fn rotate(&self, token: &str) -> Result<Newest, RotateError> {
@@ -221,7 +256,7 @@ impl KeyRotator {
             .await?
             .is_none()
         {
-            self.create(Some(token)).await?;
+            self.create(token).await?;
         }
         self.reconcile().await
     }
@@ -299,3 +334,6 @@ impl Handler for KeyRotator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,3 +180,6 @@ impl Handler for Starter {
         Ok(each_record(&event, |record| self.start_or_bury(record)).await)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,6 +75,7 @@ module "start" {
     VRF_TABLE             = aws_dynamodb_table.requests.name
     VRF_STATE_MACHINE_ARN = local.machine_arn
     VRF_REQUESTS_DLQ_URL  = module.requests_queue.dead_letter_queue.url
+    VRF_MAX_RECEIVES      = module.requests_queue.max_receive_count
   }
   statements = [
     { sid = "ReceiveRequests", actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], resources = [local.requests_queue_arn] },

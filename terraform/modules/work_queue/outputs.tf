@@ -19,6 +19,11 @@ output "visibility_timeout_seconds" {
   value       = aws_sqs_queue.this.visibility_timeout_seconds
 }
 
+output "max_receive_count" {
+  description = "Receives after which a message is given up."
+  value       = var.max_receive_count
+}
+
 output "redrive_policy" {
   description = "Where given-up messages go, and after how many receives (JSON)."
   value       = aws_sqs_queue_redrive_policy.this.redrive_policy

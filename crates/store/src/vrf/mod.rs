@@ -5,6 +5,8 @@
 mod record;
 mod submit;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use record::{FulfilItem, Origin, Outcome, Pending, Record, RecordError, RequestItem, Status};
 pub use submit::{RequestMessage, Windows, submit};

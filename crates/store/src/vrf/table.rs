@@ -1,5 +1,7 @@
 //! The operations on the table, each a conditional write or a read.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -60,7 +62,8 @@ struct NewRequest<'a> {
 }
 
 #[derive(Deserialize)]
-struct Action {
+struct ItemKey {
+    unique_identifier: String,
     action: String,
 }
 
@@ -117,8 +120,8 @@ impl Requests {
             .await?;
         let (mut request, mut fulfilment) = (None, None);
         for item in reply.items.unwrap_or_default() {
-            let Action { action } = from_item(item.clone()).map_err(StoreError::Item)?;
-            match action.as_str() {
+            let key: ItemKey = from_item(item.clone()).map_err(StoreError::Item)?;
+            match key.action.as_str() {
                 REQUEST => request = Some(from_item(item).map_err(StoreError::Item)?),
                 FULFIL => {
                     fulfilment = Some(from_item::<_, FulfilItem>(item).map_err(StoreError::Item)?);
@@ -270,6 +273,45 @@ impl Requests {
             .send()
             .await?;
         from_items(reply.items.unwrap_or_default()).map_err(StoreError::Item)
+    }
+
+    /// Up to `limit` items of the table as requests, in no order. Meant for a
+    /// person's overview: it reads the table from its start.
+    pub async fn scan(&self, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let mut requests = Vec::<RequestItem>::new();
+        let mut fulfilments = HashMap::<String, FulfilItem>::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .set_exclusive_start_key(start)
+                .send()
+                .await?;
+            for item in page.items.unwrap_or_default() {
+                let key: ItemKey = from_item(item.clone()).map_err(StoreError::Item)?;
+                match key.action.as_str() {
+                    REQUEST => requests.push(from_item(item).map_err(StoreError::Item)?),
+                    FULFIL => {
+                        let fulfilment = from_item(item).map_err(StoreError::Item)?;
+                        fulfilments.insert(key.unique_identifier, fulfilment);
+                    }
+                    _ => {}
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() || requests.len() + fulfilments.len() >= limit {
+                break;
+            }
+        }
+        Ok(requests
+            .into_iter()
+            .map(|request| Record {
+                fulfilment: fulfilments.remove(&request.unique_identifier),
+                request,
+            })
+            .collect())
     }
 
     fn update(&self, id: &str, action: &str) -> UpdateItemFluentBuilder {

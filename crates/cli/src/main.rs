@@ -1,0 +1,81 @@
+//! The `offchain` command: use a deployment, verify its proofs, see what it does.
+//!
+//! Exit codes: 0 for success; 1 where the answer is no (a bundle is invalid, a
+//! request expired); 2 where the input cannot be used; 3 where the deployment
+//! could not be reached or refused.
+
+mod api;
+mod aws;
+mod demo;
+mod dlq;
+mod error;
+mod output;
+mod stack;
+mod status;
+mod vrf;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::CliError;
+use crate::output::Output;
+use crate::stack::Stack;
+
+/// Serverless services that a blockchain needs beside it.
+#[derive(Parser)]
+#[command(name = "offchain", version, about, max_term_width = 100)]
+struct Args {
+    /// The deployment: a file with the Terraform output `stack`.
+    #[arg(long, env = "OFFCHAIN_STACK", global = true, value_name = "FILE")]
+    stack: Option<PathBuf>,
+
+    /// Print JSON for machines.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Verifiable random numbers.
+    #[command(subcommand)]
+    Vrf(vrf::Command),
+    /// One screen: requests, lateness, queues, alarms.
+    Status,
+    /// What the dead-letter queues hold.
+    #[command(subcommand)]
+    Dlq(dlq::Command),
+    /// Makes a few requests and shows them being fulfilled.
+    Demo(demo::Demo),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let output = Output::new(args.json);
+    match run(args, &output).await {
+        Ok(code) => code,
+        Err(error) => {
+            output.error(&error);
+            error.exit_code()
+        }
+    }
+}
+
+async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
+    // Verifying needs no deployment.
+    if let Command::Vrf(vrf::Command::Verify(verify)) = &args.command {
+        return verify.run(output);
+    }
+    let stack = Stack::load(args.stack.as_deref())?;
+    match args.command {
+        Command::Vrf(command) => command.run(&stack, output).await,
+        Command::Status => status::run(&stack, output).await,
+        Command::Dlq(command) => command.run(&stack, output).await,
+        Command::Demo(demo) => demo.run(&stack, output).await,
+    }
+}

@@ -1,0 +1,81 @@
+//! What a person or a machine sees.
+
+use std::io::IsTerminal;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::error::CliError;
+
+/// Where everything is printed. Colours appear only on a terminal.
+pub(crate) struct Output {
+    json: bool,
+}
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const DIM: Style = Style::new().dimmed();
+const TITLE: Style = Style::new().bold();
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints `value` where JSON is asked for, else what `text` prints.
+    pub(crate) fn show(
+        &self,
+        value: &impl Serialize,
+        text: impl FnOnce(&Self),
+    ) -> Result<(), CliError> {
+        if self.json {
+            let json = serde_json::to_string_pretty(value).map_err(CliError::input)?;
+            anstream::println!("{json}");
+        } else {
+            text(self);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn line(&self, text: impl std::fmt::Display) {
+        anstream::println!("{text}");
+    }
+
+    /// A note for a person, kept away from what a machine reads.
+    pub(crate) fn note(&self, text: impl std::fmt::Display) {
+        if !self.json || std::io::stderr().is_terminal() {
+            anstream::eprintln!("{DIM}{text}{DIM:#}");
+        }
+    }
+
+    pub(crate) fn title(&self, text: impl std::fmt::Display) {
+        anstream::println!("{TITLE}{text}{TITLE:#}");
+    }
+
+    pub(crate) fn table<const N: usize>(&self, header: [&str; N], rows: Vec<[String; N]>) {
+        let mut table = Table::new();
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_header(header.map(|name| name.to_uppercase()));
+        for row in rows {
+            table.add_row(row);
+        }
+        anstream::println!("{}", table.to_string().trim_end());
+    }
+
+    pub(crate) fn error(&self, error: &CliError) {
+        anstream::eprintln!("{BAD}error:{BAD:#} {error}");
+    }
+}
+
+/// Text that says that all is well.
+pub(crate) fn good(text: impl std::fmt::Display) -> String {
+    format!("{GOOD}{text}{GOOD:#}")
+}
+
+/// Text that says that something is wrong.
+pub(crate) fn bad(text: impl std::fmt::Display) -> String {
+    format!("{BAD}{text}{BAD:#}")
+}

@@ -1,0 +1,59 @@
+//! Which deployment the command works on: the Terraform output `stack`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::CliError;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Stack {
+    pub(crate) name: String,
+    pub(crate) region: String,
+    pub(crate) api_url: String,
+    pub(crate) queues: BTreeMap<String, Queue>,
+    pub(crate) vrf: Option<Vrf>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Queue {
+    pub(crate) url: String,
+    pub(crate) dead_letter: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Vrf {
+    pub(crate) table: String,
+    pub(crate) api_tokens_secret_arn: String,
+    pub(crate) functions: BTreeMap<String, String>,
+}
+
+impl Stack {
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, CliError> {
+        let path = path.ok_or_else(|| {
+            CliError::input(
+                "which deployment? Give --stack FILE or set OFFCHAIN_STACK to the file that \
+                 `terraform output -json stack` wrote (scripts/up and scripts/deploy write it)",
+            )
+        })?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            CliError::Input(format!(
+                "{}: {error}; start the local stack with scripts/up",
+                path.display()
+            ))
+        })?;
+        serde_json::from_str(&text).map_err(|error| {
+            CliError::Input(format!(
+                "{}: expected the Terraform output `stack`: {error}",
+                path.display()
+            ))
+        })
+    }
+
+    pub(crate) fn vrf(&self) -> Result<&Vrf, CliError> {
+        self.vrf
+            .as_ref()
+            .ok_or_else(|| CliError::input("this deployment has no VRF (vrf = null)"))
+    }
+}

@@ -1,0 +1,67 @@
+//! `offchain vrf keys` and `offchain vrf rotate-key`
+
+use std::process::ExitCode;
+
+use aws_sdk_lambda::primitives::Blob;
+use serde_json::Value;
+
+use crate::api::{Api, read};
+use crate::aws;
+use crate::error::CliError;
+use crate::output::Output;
+use crate::stack::Stack;
+use crate::vrf::show::Keys;
+
+pub(crate) async fn list(api: &Api, output: &Output) -> Result<ExitCode, CliError> {
+    let reply = api.keys().await?;
+    let Keys { keys } = read(&reply)?;
+    output.show(&reply, |output| {
+        let rows = keys
+            .into_iter()
+            .map(|key| {
+                [
+                    key.epoch.to_string(),
+                    key.active_from.to_string(),
+                    key.suite,
+                    key.public_key,
+                ]
+            })
+            .collect();
+        output.table(["epoch", "active from", "suite", "public key"], rows);
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn rotate(stack: &Stack, output: &Output) -> Result<ExitCode, CliError> {
+    let function =
+        stack.vrf()?.functions.get("rotate-key").ok_or_else(|| {
+            CliError::input("the stack names no function vrf.functions.rotate-key")
+        })?;
+    let client = aws_sdk_lambda::Client::new(&aws::config(stack).await);
+    let reply = client
+        .invoke()
+        .function_name(function)
+        .payload(Blob::new(r#"{"action":"rotate"}"#))
+        .send()
+        .await
+        .map_err(offchain_store::AwsError::from)?;
+    let payload = reply.payload.map(Blob::into_inner).unwrap_or_default();
+    let payload: Value = serde_json::from_slice(&payload)
+        .map_err(|error| CliError::Aws(format!("the function's reply: {error}")))?;
+    if reply.function_error.is_some() {
+        return Err(CliError::Aws(payload.to_string()));
+    }
+    let field = |name: &str| {
+        let value = payload.get(name).unwrap_or(&Value::Null);
+        value.as_str().map_or(value.to_string(), str::to_owned)
+    };
+    output.show(&payload, |output| {
+        output.line(format!(
+            "epoch {} is published and active from {}: {}",
+            field("epoch"),
+            field("active_from"),
+            field("public_key")
+        ));
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
