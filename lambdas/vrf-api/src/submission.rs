@@ -78,6 +78,11 @@ pub(crate) struct Submission {
 
 impl Submission {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        // A struct may be read from an array of its fields as well.
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            let reason = "expected an object, found an array";
+            return Err(ApiError::Json(serde::de::Error::custom(reason)));
+        }
         serde_json::from_slice(body).map_err(ApiError::Json)
     }
 
@@ -193,7 +198,12 @@ mod tests {
     fn what_cannot_be_used_is_refused_with_what_was_expected() {
         for (body, code, words) in [
             ("", "BodyInvalid", "EOF"),
-            ("[]", "BodyInvalid", "invalid type"),
+            ("[]", "BodyInvalid", "expected an object"),
+            (
+                "[1,6,null,null,null,null]",
+                "BodyInvalid",
+                "expected an object",
+            ),
             (r#"{"min":1}"#, "BodyInvalid", "missing field `max`"),
             (
                 r#"{"min":1.5,"max":6}"#,

@@ -59,38 +59,40 @@ async fn ask_beside(aws: &FakeAws, chain_url: &str, event: Value) -> Seen {
     }
 }
 
-fn post(body: &str) -> Value {
-    json!({
-        "routeKey": "POST /v1/vrf/requests",
-        "headers": {
-            "authorization": format!("Bearer {TOKEN}"),
-            "idempotency-key": "once",
-        },
-        "body": body,
+/// The event that API Gateway makes of a request.
+fn event(method: &str, path: &str, fields: &Value) -> Value {
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": format!("{method} {path}"),
+        "rawPath": path,
+        "headers": {},
         "isBase64Encoded": false,
-        "requestContext": {},
-    })
+        "requestContext": { "http": { "method": method, "path": path } },
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        event[name] = value.clone();
+    }
+    event
+}
+
+fn post(body: &str) -> Value {
+    let headers = json!({
+        "authorization": format!("Bearer {TOKEN}"),
+        "idempotency-key": "once",
+    });
+    let fields = json!({ "headers": headers, "body": body });
+    event("POST", "/v1/vrf/requests", &fields)
 }
 
 const DICE: &str = r#"{"min":1,"max":6}"#;
 
 fn get(id: &str) -> Value {
-    json!({
-        "routeKey": "GET /v1/vrf/requests/{id}",
-        "headers": {},
-        "pathParameters": { "id": id },
-        "isBase64Encoded": false,
-        "requestContext": {},
-    })
+    let fields = json!({ "pathParameters": { "id": id } });
+    event("GET", "/v1/vrf/requests/{id}", &fields)
 }
 
 fn get_keys() -> Value {
-    json!({
-        "routeKey": "GET /v1/vrf/keys",
-        "headers": {},
-        "isBase64Encoded": false,
-        "requestContext": {},
-    })
+    event("GET", "/v1/vrf/keys", &json!({}))
 }
 
 fn tokens() -> Reply {
