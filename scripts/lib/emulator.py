@@ -1,4 +1,4 @@
-"""MiniStack, plus the four things this suite needs that MiniStack 1.5.33 lacks.
+"""MiniStack, plus the five things this suite needs that MiniStack 1.5.33 lacks.
 
 1. Queue metrics. AWS publishes AWS/SQS metrics of every queue; MiniStack publishes
    none, so no alarm on a dead-letter queue could fire.
@@ -9,6 +9,8 @@
 4. Snapshots. MiniStack saves its state when it is asked to stop and at no other
    time; here it is saved every few seconds too, so that `kill -9` or a power cut
    costs seconds; SIGUSR1 asks for one now. MiniStack replaces each file atomically.
+5. Executions that outlive a restart. AWS would go on with them; MiniStack declares
+   them failed. Here they begin again, which the suite's machines are made for.
 
 The environment starts empty: no credentials, profile or proxy of the user reaches
 the functions, which inherit it.
@@ -38,6 +40,7 @@ PATCHED = {
         "_dispatch_alarm_actions", "_evaluate_parent_alarms", "_describe_alarms", "record_metric",
     ),
     "sqs": ("_queues", "_refresh_counts"),
+    "stepfunctions": ("_executions", "_start_execution"),
 }
 # Metrics older than this are dropped: two weeks of samples would fill the memory.
 METRIC_RETENTION_SECONDS = 3600
@@ -109,6 +112,7 @@ def load_services():
         import ministack.app
         import ministack.services.cloudwatch
         import ministack.services.sqs
+        import ministack.services.stepfunctions
         from ministack.core.responses import request_scope
     except ImportError as error:
         fail(f"ministack does not import ({error}): remove .venv and run the command again")
@@ -126,7 +130,7 @@ def load_services():
             missing.append(f"ministack.app.{name}")
     if missing:
         fail(f"ministack {version} lacks what is patched here: {', '.join(missing)}")
-    return ministack.app, services.cloudwatch, services.sqs, request_scope
+    return ministack.app, services.cloudwatch, services.sqs, services.stepfunctions, request_scope
 
 
 def alarm_state(alarm, points, statistic, period_limit, now):
@@ -262,6 +266,23 @@ def publish_metrics(cloudwatch, sqs, request_scope):
             cloudwatch._evaluate_all_alarms()
 
 
+def resume_executions(stepfunctions, request_scope):
+    """Executions that ran when the emulator ended begin again, under their name and with their input.
+
+    AWS would have gone on with them; MiniStack cannot, and declares them failed.
+    """
+    for (account, region, arn), execution in list(stepfunctions._executions._data.items()):
+        if execution.get("error") != "States.ServiceRestart":
+            continue
+        with request_scope(account, region):
+            del stepfunctions._executions[arn]
+            stepfunctions._start_execution({
+                "stateMachineArn": execution["stateMachineArn"],
+                "name": execution["name"],
+                "input": execution["input"],
+            })
+
+
 async def forever(step, every, wanted=None):
     """Run a step every so many seconds, and at once where it is wanted."""
     wanted = wanted or asyncio.Event()
@@ -281,7 +302,7 @@ def main():
         os.setsid()  # Ctrl-C at the terminal that started it stays there
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
     set_environment(args)
-    app, cloudwatch, sqs, request_scope = load_services()
+    app, cloudwatch, sqs, stepfunctions, request_scope = load_services()
     logging.getLogger("persistence").setLevel(logging.WARNING)
     patch_alarms(cloudwatch, args.alarm_period)
     patch_alarm_description(cloudwatch)
@@ -306,6 +327,7 @@ def main():
         wanted = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, wanted.set)
         await run_ready_scripts()
+        resume_executions(stepfunctions, request_scope)
         await asyncio.gather(forever(publish, args.metrics_every), forever(snapshot, args.snapshot_every, wanted))
 
     app.save_all = save_alone

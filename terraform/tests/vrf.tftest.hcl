@@ -66,7 +66,7 @@ run "each_role_may_do_exactly_this" {
       Version = "2012-10-17"
       Statement = [
         { Sid = "WriteLogs", Effect = "Allow", Action = ["logs:CreateLogStream", "logs:PutLogEvents"], Resource = ["arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/offchain-vrf-request:*"] },
-        { Sid = "AddRequest", Effect = "Allow", Action = ["dynamodb:PutItem"], Resource = ["arn:aws:dynamodb:us-east-1:123456789012:table/offchain-vrf"] },
+        { Sid = "AddAndReadRequests", Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:Query"], Resource = ["arn:aws:dynamodb:us-east-1:123456789012:table/offchain-vrf"] },
         { Sid = "ReadKeys", Effect = "Allow", Action = ["dynamodb:Query"], Resource = ["arn:aws:dynamodb:us-east-1:123456789012:table/offchain-vrf-keys"] },
         { Sid = "Announce", Effect = "Allow", Action = ["sqs:SendMessage"], Resource = ["arn:aws:sqs:us-east-1:123456789012:offchain-vrf-requests"] },
         { Sid = "DeadLetter", Effect = "Allow", Action = ["sqs:SendMessage"], Resource = ["arn:aws:sqs:us-east-1:123456789012:offchain-vrf-schedules-dlq"] },

@@ -89,6 +89,19 @@ where
         .unwrap_or_else(|error| Box::new(error) as Cause)
 }
 
+/// Whether a conditional write was made. A condition that did not hold is an
+/// answer, not an error.
+pub(crate) fn made<O, E>(outcome: Result<O, SdkError<E, HttpResponse>>) -> Result<bool, StoreError>
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    match outcome {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use serde_dynamo::{from_item, from_items, to_item};
 
+use crate::error::made;
 use crate::{Moment, StoreError};
 
 /// The one key set of this table.
@@ -119,17 +120,7 @@ impl KeyEpochs {
             .condition_expression("attribute_not_exists(key_set)")
             .send()
             .await;
-        match outcome {
-            Ok(_) => Ok(true),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
+        made(outcome)
     }
 
     fn newest_first(&self) -> aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder {

@@ -225,7 +225,7 @@ mod tests {
             (
                 r#"{"min":1,"max":6,"delay_seconds":-1}"#,
                 "BodyInvalid",
-                "delay_seconds",
+                "expected u32",
             ),
             (
                 r#"{"min":1,"max":6,"due_time":"tomorrow"}"#,

@@ -4,7 +4,7 @@ use aws_lambda_events::encodings::Body;
 use aws_lambda_events::http::header::HeaderMap;
 use offchain_store::test_util::{
     FakeAws, REQUEST_ID, Reply, condition_failed, done, epoch, fulfilment, items, refusal, request,
-    secret, secret_key, seconds_from_now, stored,
+    seconds_from_now, secret, secret_key, stored,
 };
 use offchain_vrf::ProofBundle;
 use serde_json::{Value, json};
@@ -128,11 +128,18 @@ fn assert_problem(seen: &Seen, status: i64, code: &str) {
 #[tokio::test]
 async fn a_request_is_accepted_with_the_place_where_it_can_be_looked_at() {
     let aws = with_key().on("PutItem", done()).on("SendMessage", done());
-    let seen = ask(&aws, post(r#"{"min":"1","max":6,"delay_seconds":60,"seed":"00ff"}"#)).await;
+    let seen = ask(
+        &aws,
+        post(r#"{"min":"1","max":6,"delay_seconds":60,"seed":"00ff"}"#),
+    )
+    .await;
     assert_eq!(
         aws.operations(),
         ["GetSecretValue", "Query", "PutItem", "SendMessage"]
     );
+    // An epoch that is published and not active yet binds nothing.
+    let query = aws.sent_once("Query");
+    assert_eq!(query["FilterExpression"], "active_from <= :time");
     assert_eq!(seen.status, 202);
     assert_eq!(seen.headers["content-type"], "application/json");
     let id = seen.body["request_id"].as_str().unwrap();
@@ -167,7 +174,8 @@ async fn a_repeated_submission_is_answered_with_the_first_one() {
     let accepted = ask(&first, post(DICE)).await;
     let written = first.sent_once("PutItem")["Item"].clone();
 
-    let mut begun = fulfilment(&json!({ "failed_fulfill_attempts": 1, "last_error": "KeyInvalid" }));
+    let mut begun =
+        fulfilment(&json!({ "failed_fulfill_attempts": 1, "last_error": "KeyInvalid" }));
     begun["unique_identifier"] = written["unique_identifier"].clone();
     let again = with_key()
         .on("PutItem", condition_failed())
@@ -266,7 +274,11 @@ async fn what_cannot_be_used_is_refused_before_anything_is_stored() {
         (&long, 413, "BodyTooLarge"),
         (r#"{"min":6,"max":6}"#, 400, "BoundsInvalid"),
         (r#"{"min":6,"max":1}"#, 400, "BoundsInvalid"),
-        (r#"{"min":1,"max":6,"delay_seconds":3601}"#, 400, "DueInvalid"),
+        (
+            r#"{"min":1,"max":6,"delay_seconds":3601}"#,
+            400,
+            "DueInvalid",
+        ),
         (r#"{"min":1,"max":6,"target_height":7}"#, 400, "DueInvalid"),
     ] {
         // A time that is out of reach is looked up, for it may be a repetition.
@@ -290,8 +302,15 @@ async fn a_body_that_is_marked_as_base64_and_is_not_is_refused() {
 #[tokio::test]
 async fn without_an_idempotency_key_nothing_is_accepted() {
     let mut event = post(DICE);
-    event["headers"].as_object_mut().unwrap().remove("idempotency-key");
-    assert_problem(&ask(&for_alice(), event).await, 400, "IdempotencyKeyInvalid");
+    event["headers"]
+        .as_object_mut()
+        .unwrap()
+        .remove("idempotency-key");
+    assert_problem(
+        &ask(&for_alice(), event).await,
+        400,
+        "IdempotencyKeyInvalid",
+    );
 }
 
 #[tokio::test]
@@ -302,7 +321,13 @@ async fn a_height_may_be_a_target_where_a_chain_is_known() {
     assert_eq!(seen.status, 202);
     assert_eq!(seen.body["target_height"], "7");
     assert_eq!(seen.body.get("due_time"), None);
-    let time = |name: &str| seen.body[name].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let time = |name: &str| {
+        seen.body[name]
+            .as_str()
+            .unwrap()
+            .parse::<Timestamp>()
+            .unwrap()
+    };
     let window = time("deadline").duration_since(time("requested_at"));
     assert_eq!(window, SignedDuration::from_secs(21_600));
 }
@@ -311,17 +336,43 @@ async fn a_height_may_be_a_target_where_a_chain_is_known() {
 async fn what_may_succeed_later_says_when_to_ask_again() {
     let throttled = || refusal(400, "ThrottlingException");
     for (aws, event, code) in [
-        (FakeAws::new().on("GetSecretValue", throttled()), post(DICE), "SecretUnavailable"),
-        (for_alice().on("Query", items(&[])), post(DICE), "KeyUnavailable"),
-        (for_alice().on("Query", throttled()), post(DICE), "StoreUnavailable"),
-        (with_key().on("PutItem", Reply::NoConnection), post(DICE), "StoreUnavailable"),
         (
-            with_key().on("PutItem", done()).on("SendMessage", throttled()),
+            FakeAws::new().on("GetSecretValue", throttled()),
+            post(DICE),
+            "SecretUnavailable",
+        ),
+        (
+            for_alice().on("Query", items(&[])),
+            post(DICE),
+            "KeyUnavailable",
+        ),
+        (
+            for_alice().on("Query", throttled()),
             post(DICE),
             "StoreUnavailable",
         ),
-        (FakeAws::new().on("Query", throttled()), get(REQUEST_ID), "StoreUnavailable"),
-        (FakeAws::new().on("Query", throttled()), get_keys(), "StoreUnavailable"),
+        (
+            with_key().on("PutItem", Reply::NoConnection),
+            post(DICE),
+            "StoreUnavailable",
+        ),
+        (
+            with_key()
+                .on("PutItem", done())
+                .on("SendMessage", throttled()),
+            post(DICE),
+            "StoreUnavailable",
+        ),
+        (
+            FakeAws::new().on("Query", throttled()),
+            get(REQUEST_ID),
+            "StoreUnavailable",
+        ),
+        (
+            FakeAws::new().on("Query", throttled()),
+            get_keys(),
+            "StoreUnavailable",
+        ),
     ] {
         let seen = ask(&aws, event).await;
         assert_problem(&seen, 503, code);
@@ -334,9 +385,21 @@ async fn our_own_faults_are_told_without_their_reasons() {
     let denied = || refusal(400, "AccessDeniedException");
     let torn = fulfilment(&json!({ "vrf_value": 4 }));
     for (aws, event, code) in [
-        (FakeAws::new().on("GetSecretValue", secret("v1", "garbage")), post(DICE), "TokensInvalid"),
-        (FakeAws::new().on("GetSecretValue", denied()), post(DICE), "SecretUnavailable"),
-        (FakeAws::new().on("Query", denied()), get(REQUEST_ID), "StoreDenied"),
+        (
+            FakeAws::new().on("GetSecretValue", secret("v1", "garbage")),
+            post(DICE),
+            "TokensInvalid",
+        ),
+        (
+            FakeAws::new().on("GetSecretValue", denied()),
+            post(DICE),
+            "SecretUnavailable",
+        ),
+        (
+            FakeAws::new().on("Query", denied()),
+            get(REQUEST_ID),
+            "StoreDenied",
+        ),
         (
             FakeAws::new().on("Query", refusal(400, "ValidationException")),
             get(REQUEST_ID),

@@ -11,7 +11,7 @@ use offchain_codes::Coded;
 use offchain_function::config::{ConfigError, Env};
 use offchain_function::{Handler, config};
 use offchain_store::queue::Queue;
-use offchain_store::vrf::Requests;
+use offchain_store::vrf::{Record, Requests};
 use offchain_store::{Moment, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ const GRACE: SignedDuration = SignedDuration::from_secs(60);
 const SWEEP_LIMIT: i32 = 100;
 /// The reason of a request that no execution ended.
 const STALLED: &str = "FulfilmentStalled";
+
+/// The reason of a request whose items are not what this version writes.
+const UNREADABLE: &str = "RecordInvalid";
 
 /// What to close.
 #[derive(Debug, Deserialize)]
@@ -159,12 +162,11 @@ impl Expirer {
             .await?;
         for request in overdue {
             let id = &request.unique_identifier;
-            let Some(record) = self.requests.load(id).await? else {
-                continue;
+            // What cannot be read can never be fulfilled.
+            let (pending, reason) = match self.requests.load(id).await {
+                Err(StoreError::Item(_)) => (true, UNREADABLE),
+                record => (record?.is_none_or(|record| is_pending(&record)), STALLED),
             };
-            let pending = record
-                .fulfilment
-                .is_none_or(|item| item.vrf_value.is_none() && item.expired_time.is_none());
             if pending {
                 // The queue is told before the item is closed: told twice is
                 // better than never.
@@ -176,7 +178,7 @@ impl Expirer {
                 self.dlq
                     .bury(
                         &message,
-                        STALLED,
+                        reason,
                         "no execution closed the request by its deadline",
                     )
                     .await?;
@@ -185,7 +187,7 @@ impl Expirer {
             let expired = pending
                 && self
                     .requests
-                    .expire(id, now.into(), STALLED, request.expiration)
+                    .expire(id, now.into(), reason, request.expiration)
                     .await?;
             self.requests.close(id).await?;
             swept.expired += u32::from(expired);
@@ -200,6 +202,13 @@ impl Expirer {
         }
         Ok(Closed::Sweep(swept))
     }
+}
+
+fn is_pending(record: &Record) -> bool {
+    record
+        .fulfilment
+        .as_ref()
+        .is_none_or(|item| item.vrf_value.is_none() && item.expired_time.is_none())
 }
 
 impl Handler for Expirer {

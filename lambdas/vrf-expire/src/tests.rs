@@ -228,3 +228,35 @@ fn an_event_of_another_shape_is_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_request_that_nobody_can_read_is_closed_and_hides_no_other() {
+    let garbled = json!({
+        "unique_identifier": OTHER_ID,
+        "action": "request",
+        "open": "open",
+        "deadline": seconds_from_now(-600).to_string(),
+    });
+    let overdue = request();
+    let aws = FakeAws::new()
+        .about(
+            "open-requests",
+            "Query",
+            items(&[garbled.clone(), stored(&overdue)]),
+        )
+        .on("Query", items(&[garbled]))
+        .on("Query", items(&[stored(&overdue)]))
+        .always("SendMessage", done())
+        .always("UpdateItem", done());
+    assert_eq!(
+        run(&aws, json!({ "sweep": true })).await.unwrap(),
+        swept(2, 0)
+    );
+    let reasons: Vec<_> = aws
+        .sent("UpdateItem")
+        .iter()
+        .filter(|call| call["UpdateExpression"] != "REMOVE #open")
+        .map(|call| written(call)["expired_reason"].clone())
+        .collect();
+    assert_eq!(reasons, ["RecordInvalid", "FulfilmentStalled"]);
+}

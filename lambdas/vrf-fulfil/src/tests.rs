@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use offchain_store::test_util::{
     FakeAws, REQUEST_ID, Reply, condition_failed, done, epoch, fulfilment, item, items, refusal,
-    request, secret, secret_key, seconds_from_now, stored, written,
+    request, seconds_from_now, secret, secret_key, stored, written,
 };
 use offchain_store::vrf::{Outcome, RequestItem};
 use offchain_store::vrf_key;
@@ -68,14 +68,17 @@ fn value(text: &str) -> Fulfilled {
 /// What the table says of the request, once `update` is applied to it.
 async fn outcome_after(update: &Value, request: &RequestItem) -> Outcome {
     let aws = holding(request, &written(update));
-    Requests::new(aws_sdk_dynamodb::Client::new(&aws.sdk_config()), "vrf".into())
-        .load(REQUEST_ID)
-        .await
-        .unwrap()
-        .unwrap()
-        .outcome()
-        .unwrap()
-        .unwrap()
+    Requests::new(
+        aws_sdk_dynamodb::Client::new(&aws.sdk_config()),
+        "vrf".into(),
+    )
+    .load(REQUEST_ID)
+    .await
+    .unwrap()
+    .unwrap()
+    .outcome()
+    .unwrap()
+    .unwrap()
 }
 
 fn is_close(update: &Value) -> bool {
@@ -93,7 +96,10 @@ async fn a_due_request_gets_a_value_whose_proof_verifies() {
     let get = aws.sent_once("GetItem");
     assert_eq!(get["Key"], json!({ "key_set": "vrf", "epoch": 1 }));
     let read = aws.sent_once("GetSecretValue");
-    assert_eq!(read, json!({ "SecretId": "arn:key", "VersionStage": "epoch-1" }));
+    assert_eq!(
+        read,
+        json!({ "SecretId": "arn:key", "VersionStage": "epoch-1" })
+    );
 
     let [fulfil, close] = aws.sent("UpdateItem").try_into().unwrap();
     assert!(is_close(&close));
@@ -149,7 +155,10 @@ async fn an_expired_request_gets_no_value() {
 async fn an_unknown_request_is_an_error() {
     let aws = FakeAws::new().on("Query", items(&[]));
     let error = run(&aws).await.unwrap_err();
-    assert_eq!((error.code(), error.retryable()), ("RequestNotFound", false));
+    assert_eq!(
+        (error.code(), error.retryable()),
+        ("RequestNotFound", false)
+    );
 }
 
 #[tokio::test]
@@ -222,12 +231,32 @@ async fn a_key_that_cannot_be_used_is_a_failure_that_is_counted() {
     let published = || item(&epoch(1));
     for (published, secret, code, retryable) in [
         (published(), secret("v1", "garbage"), "KeyInvalid", false),
-        (published(), secret("v1", &vrf_key::write(&stranger)), "KeyInvalid", false),
+        (
+            published(),
+            secret("v1", &vrf_key::write(&stranger)),
+            "KeyInvalid",
+            false,
+        ),
         (done(), key(), "KeyInvalid", false),
-        (published(), refusal(400, "ResourceNotFoundException"), "KeyUnavailable", true),
-        (published(), refusal(400, "AccessDeniedException"), "KeyUnavailable", true),
+        (
+            published(),
+            refusal(400, "ResourceNotFoundException"),
+            "KeyUnavailable",
+            true,
+        ),
+        (
+            published(),
+            refusal(400, "AccessDeniedException"),
+            "KeyUnavailable",
+            true,
+        ),
         (published(), Reply::NoConnection, "KeyUnavailable", true),
-        (refusal(400, "ThrottlingException"), key(), "StoreUnavailable", true),
+        (
+            refusal(400, "ThrottlingException"),
+            key(),
+            "StoreUnavailable",
+            true,
+        ),
     ] {
         let aws = due(&json!({ "failed_fulfill_attempts": 2 }))
             .on("GetItem", published)
@@ -248,7 +277,10 @@ async fn a_run_that_lost_the_race_returns_the_value_that_was_written() {
     let aws = due(&json!({}))
         .with_key()
         .on("UpdateItem", condition_failed())
-        .on("Query", items(&[stored(&request()), fulfilment(&json!({ "vrf_value": 5 }))]))
+        .on(
+            "Query",
+            items(&[stored(&request()), fulfilment(&json!({ "vrf_value": 5 }))]),
+        )
         .on("UpdateItem", done());
     assert_eq!(run(&aws).await.unwrap(), value("5"));
     let [fulfil, close] = aws.sent("UpdateItem").try_into().unwrap();
@@ -271,27 +303,40 @@ async fn a_request_that_expired_during_the_run_gets_no_value() {
 
 #[tokio::test]
 async fn a_value_that_could_not_be_written_is_a_failure_worth_another_run() {
-    let aws = due(&json!({}))
-        .with_key()
-        .on("UpdateItem", refusal(400, "ProvisionedThroughputExceededException"));
+    let aws = due(&json!({})).with_key().on(
+        "UpdateItem",
+        refusal(400, "ProvisionedThroughputExceededException"),
+    );
     let error = run(&aws).await.unwrap_err();
-    assert_eq!((error.code(), error.retryable()), ("StoreUnavailable", true));
+    assert_eq!(
+        (error.code(), error.retryable()),
+        ("StoreUnavailable", true)
+    );
 }
 
 #[tokio::test]
 async fn a_request_that_contradicts_itself_is_not_proved() {
     let mut torn = request();
     torn.target_height = Some(1);
-    let aws = holding(&torn, &json!({ "failed_fulfill_attempts": 2, "observed_height": 1 }));
+    let aws = holding(
+        &torn,
+        &json!({ "failed_fulfill_attempts": 2, "observed_height": 1 }),
+    );
     assert_counted(aws, "0", "RecordInvalid", false).await;
 }
 
 #[tokio::test]
 async fn the_key_of_an_epoch_is_read_once_by_a_function_that_stays_alive() {
     let aws = FakeAws::new()
-        .always("Query", items(&[stored(&request()), fulfilment(&json!({}))]))
+        .always(
+            "Query",
+            items(&[stored(&request()), fulfilment(&json!({}))]),
+        )
         .always("GetItem", item(&epoch(1)))
-        .always("GetSecretValue", secret("v1", &vrf_key::write(&secret_key())))
+        .always(
+            "GetSecretValue",
+            secret("v1", &vrf_key::write(&secret_key())),
+        )
         .always("UpdateItem", done());
     let fulfiller = fulfiller(&aws, "0").unwrap();
     for _ in 0..3 {
@@ -306,6 +351,9 @@ fn a_failure_rate_that_is_no_probability_is_refused() {
     for rate in ["-0.1", "1.1", "NaN", "often"] {
         let error = fulfiller(&FakeAws::new(), rate).err().unwrap();
         assert_eq!(error.code(), "ConfigInvalid");
-        assert!(error.to_string().contains("a number from 0 to 1"), "{error}");
+        assert!(
+            error.to_string().contains("a number from 0 to 1"),
+            "{error}"
+        );
     }
 }

@@ -51,16 +51,32 @@ async fn the_item_and_the_message_agree() {
     let aws = with_key().on("PutItem", done()).on("SendMessage", done());
     let reply = run(&aws, schedule()).await.unwrap();
     assert_eq!(aws.operations(), ["Query", "PutItem", "SendMessage"]);
-    assert_eq!(serde_json::to_value(&reply).unwrap(), json!({ "request_id": INVOCATION }));
+    // An epoch that is published and not active yet binds nothing.
+    let query = aws.sent_once("Query");
+    assert_eq!(query["FilterExpression"], "active_from <= :time");
+    assert_eq!(
+        serde_json::to_value(&reply).unwrap(),
+        json!({ "request_id": INVOCATION })
+    );
 
     let item = &aws.sent_once("PutItem")["Item"];
     assert_eq!(item["unique_identifier"], INVOCATION);
     assert_eq!(item["origin"], "schedule");
     assert_eq!(item["key_epoch"], 3);
     // 90 seconds in the queue and 4 blocks of 30 seconds; then the window.
-    assert_eq!(seconds_between(item, "request_time", "fulfill_time_expected"), 210);
-    assert_eq!(seconds_between(item, "fulfill_time_expected", "deadline"), 900);
-    let deadline = item["deadline"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    assert_eq!(
+        seconds_between(item, "request_time", "fulfill_time_expected"),
+        210
+    );
+    assert_eq!(
+        seconds_between(item, "fulfill_time_expected", "deadline"),
+        900
+    );
+    let deadline = item["deadline"]
+        .as_str()
+        .unwrap()
+        .parse::<Timestamp>()
+        .unwrap();
     let month = SignedDuration::from_hours(30 * 24);
     assert_eq!(item["expiration"], (deadline + month).as_second());
 
@@ -85,14 +101,20 @@ async fn a_retry_of_the_same_invocation_finds_its_request_whatever_it_draws() {
         .on("PutItem", done())
         .on("SendMessage", refusal(503, "ServiceUnavailable"));
     let error = run(&first, schedule()).await.unwrap_err();
-    assert_eq!((error.code(), error.retryable()), ("StoreUnavailable", true));
+    assert_eq!(
+        (error.code(), error.retryable()),
+        ("StoreUnavailable", true)
+    );
 
     let written = first.sent_once("PutItem")["Item"].clone();
     let again = with_key()
         .on("PutItem", condition_failed())
         .on("Query", items(std::slice::from_ref(&written)))
         .on("SendMessage", done());
-    assert_eq!(run(&again, schedule()).await.unwrap().request_id, INVOCATION);
+    assert_eq!(
+        run(&again, schedule()).await.unwrap().request_id,
+        INVOCATION
+    );
     let message = again.sent_once("SendMessage");
     let body: Value = serde_json::from_str(message["MessageBody"].as_str().unwrap()).unwrap();
     for name in ["unique_identifier", "min_random_value", "max_random_value"] {

@@ -93,7 +93,10 @@ async fn the_first_key_is_made_labelled_and_published_and_active_at_once() {
     );
 
     let published = aws.sent_once("PutItem");
-    assert_eq!(published["ConditionExpression"], "attribute_not_exists(key_set)");
+    assert_eq!(
+        published["ConditionExpression"],
+        "attribute_not_exists(key_set)"
+    );
     let item = &published["Item"];
     assert_eq!(item["epoch"], 1);
     assert_eq!(item["suite"], "ECVRF-P256-SHA256-TAI");
@@ -114,7 +117,10 @@ async fn of_two_runs_that_make_the_first_key_at_once_the_later_takes_the_earlier
         .on("GetSecretValue", refusal(400, "ResourceNotFoundException"))
         .on("PutSecretValue", refusal(400, "ResourceExistsException"))
         .on("GetSecretValue", current_is_other())
-        .on("DescribeSecret", versions(&json!({ "v2": ["AWSCURRENT", "epoch-1"] })))
+        .on(
+            "DescribeSecret",
+            versions(&json!({ "v2": ["AWSCURRENT", "epoch-1"] })),
+        )
         .on("PutItem", done());
     let reply = run(&aws, "reconcile").await.unwrap();
     assert_eq!(reply.epoch.public_key, other_key().1);
@@ -162,10 +168,16 @@ async fn a_key_that_somebody_else_put_there_becomes_the_next_epoch_after_a_delay
 #[tokio::test]
 async fn a_rotation_writes_one_version_however_often_it_is_delivered() {
     let first = newest(1)
-        .on("DescribeSecret", versions(&json!({ "v1": ["AWSCURRENT", "epoch-1"] })))
+        .on(
+            "DescribeSecret",
+            versions(&json!({ "v1": ["AWSCURRENT", "epoch-1"] })),
+        )
         .on("PutSecretValue", answer(json!({ "VersionId": INVOCATION })))
         .on("GetSecretValue", current_is_other())
-        .on("DescribeSecret", versions(&json!({ INVOCATION: ["AWSCURRENT"] })))
+        .on(
+            "DescribeSecret",
+            versions(&json!({ INVOCATION: ["AWSCURRENT"] })),
+        )
         .on("UpdateSecretVersionStage", done())
         .on("PutItem", done());
     let reply = run(&first, "rotate").await.unwrap();
@@ -188,7 +200,10 @@ async fn a_rotation_writes_one_version_however_often_it_is_delivered() {
 async fn a_rotation_whose_version_lost_its_labels_since_writes_no_other() {
     let text = vrf_key::write(&secret_key());
     let aws = newest(3)
-        .on("DescribeSecret", versions(&json!({ "v3": ["AWSCURRENT", "epoch-3"] })))
+        .on(
+            "DescribeSecret",
+            versions(&json!({ "v3": ["AWSCURRENT", "epoch-3"] })),
+        )
         .on("PutSecretValue", refusal(400, "ResourceExistsException"))
         .on("GetSecretValue", secret("v3", &text));
     let reply = run(&aws, "rotate").await.unwrap();
@@ -212,7 +227,10 @@ async fn a_secret_that_cannot_be_used_now_is_unavailable() {
     ] {
         let aws = newest(1).on("GetSecretValue", reply);
         let error = run(&aws, "reconcile").await.unwrap_err();
-        assert_eq!((error.code(), error.retryable()), ("KeyUnavailable", retryable));
+        assert_eq!(
+            (error.code(), error.retryable()),
+            ("KeyUnavailable", retryable)
+        );
     }
 }
 
@@ -237,7 +255,10 @@ async fn a_label_that_a_dead_run_left_on_another_version_is_moved() {
 async fn a_label_that_a_dead_run_left_on_the_right_version_stays() {
     let aws = newest(1)
         .on("GetSecretValue", current_is_other())
-        .on("DescribeSecret", versions(&json!({ "v2": ["AWSCURRENT", "epoch-2"] })))
+        .on(
+            "DescribeSecret",
+            versions(&json!({ "v2": ["AWSCURRENT", "epoch-2"] })),
+        )
         .on("PutItem", done());
     assert!(run(&aws, "reconcile").await.unwrap().published);
 }
@@ -247,7 +268,10 @@ async fn a_label_that_cannot_be_set_leaves_the_epoch_unpublished() {
     let aws = newest(1)
         .on("GetSecretValue", current_is_other())
         .on("DescribeSecret", versions(&json!({ "v2": ["AWSCURRENT"] })))
-        .on("UpdateSecretVersionStage", refusal(400, "LimitExceededException"));
+        .on(
+            "UpdateSecretVersionStage",
+            refusal(400, "LimitExceededException"),
+        );
     let error = run(&aws, "reconcile").await.unwrap_err();
     assert_eq!(error.code(), "KeyUnavailable");
     assert!(aws.sent("PutItem").is_empty());
@@ -259,7 +283,10 @@ async fn a_run_that_finds_its_own_key_published_meanwhile_agrees() {
     published["public_key"] = other_key().1.into();
     let aws = newest(1)
         .on("GetSecretValue", current_is_other())
-        .on("DescribeSecret", versions(&json!({ "v2": ["AWSCURRENT", "epoch-2"] })))
+        .on(
+            "DescribeSecret",
+            versions(&json!({ "v2": ["AWSCURRENT", "epoch-2"] })),
+        )
         .on("PutItem", condition_failed())
         .on("Query", items(&[published]));
     let reply = run(&aws, "reconcile").await.unwrap();
@@ -270,7 +297,10 @@ async fn a_run_that_finds_its_own_key_published_meanwhile_agrees() {
 async fn a_run_that_finds_another_key_published_meanwhile_fails_and_may_be_made_again() {
     let aws = newest(1)
         .on("GetSecretValue", current_is_other())
-        .on("DescribeSecret", versions(&json!({ "v2": ["AWSCURRENT", "epoch-2"] })))
+        .on(
+            "DescribeSecret",
+            versions(&json!({ "v2": ["AWSCURRENT", "epoch-2"] })),
+        )
         .on("PutItem", condition_failed())
         .on("Query", items(&[epoch(2)]));
     let error = run(&aws, "reconcile").await.unwrap_err();
@@ -285,7 +315,10 @@ async fn labels_never_exceed_what_secrets_manager_takes() {
         .on("DescribeSecret", versions(&json!({ "v2": ["AWSCURRENT"] })))
         .on("UpdateSecretVersionStage", done())
         .on("PutItem", done())
-        .on("DescribeSecret", versions(&json!({ "oldest": ["epoch-1"] })))
+        .on(
+            "DescribeSecret",
+            versions(&json!({ "oldest": ["epoch-1"] })),
+        )
         .on("UpdateSecretVersionStage", done());
     run(&aws, "reconcile").await.unwrap();
     assert_eq!(

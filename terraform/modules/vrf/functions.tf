@@ -37,7 +37,7 @@ module "request" {
   environment                 = local.intake_environment
   async_dead_letter_queue_arn = module.schedules_dlq.arn
   statements = [
-    { sid = "AddRequest", actions = ["dynamodb:PutItem"], resources = [local.table_arn] },
+    { sid = "AddAndReadRequests", actions = ["dynamodb:PutItem", "dynamodb:Query"], resources = [local.table_arn] },
     { sid = "ReadKeys", actions = ["dynamodb:Query"], resources = [local.keys_table_arn] },
     { sid = "Announce", actions = ["sqs:SendMessage"], resources = [local.requests_queue_arn] },
   ]

@@ -10,4 +10,4 @@ mod tests;
 
 pub use record::{FulfilItem, Origin, Outcome, Pending, Record, RecordError, RequestItem, Status};
 pub use submit::{RequestMessage, Windows, submit};
-pub use table::{Proved, Requests, Submitted};
+pub use table::{Overdue, Proved, Requests, Submitted};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::{from_item, from_items, to_item};
 
 use super::{FulfilItem, Record, RequestItem};
+use crate::error::made;
 use crate::{Moment, StoreError};
 
 const REQUEST: &str = "request";
@@ -53,6 +54,19 @@ pub struct Proved<'a> {
     pub expiration: i64,
 }
 
+/// A request that is open past its deadline: no more of its item than the index
+/// guarantees, so that an item which nobody can read does not hide the others.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Overdue {
+    /// The request's id.
+    pub unique_identifier: String,
+    /// When it should have ended.
+    pub deadline: Moment,
+    /// When DynamoDB may delete it, in seconds since 1970.
+    #[serde(default)]
+    pub expiration: i64,
+}
+
 #[derive(Serialize)]
 struct NewRequest<'a> {
     action: &'static str,
@@ -90,21 +104,14 @@ impl Requests {
             .condition_expression("attribute_not_exists(unique_identifier)")
             .send()
             .await;
-        match outcome {
-            Ok(_) => Ok(Submitted::New),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                let existing = self.load(&request.unique_identifier).await?;
-                // Only the time-to-live can have taken it since.
-                Ok(existing.map_or(Submitted::New, |record| {
-                    Submitted::Existing(Box::new(record))
-                }))
-            }
-            Err(error) => Err(error.into()),
+        if made(outcome)? {
+            return Ok(Submitted::New);
         }
+        let existing = self.load(&request.unique_identifier).await?;
+        // Only the time-to-live can have taken it since.
+        Ok(existing.map_or(Submitted::New, |record| {
+            Submitted::Existing(Box::new(record))
+        }))
     }
 
     /// Both items of a request, read consistently.
@@ -154,16 +161,7 @@ impl Requests {
             .condition_expression("attribute_not_exists(unique_identifier)")
             .send()
             .await;
-        match outcome {
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
-            outcome => Ok(outcome.map(drop)?),
-        }
+        made(outcome).map(drop)
     }
 
     /// Notes the height at which the chain was last seen.
@@ -259,7 +257,7 @@ impl Requests {
 
     /// The requests that are not closed and whose deadline was before `time`,
     /// the oldest first, at most `limit`.
-    pub async fn overdue(&self, time: Moment, limit: i32) -> Result<Vec<RequestItem>, StoreError> {
+    pub async fn overdue(&self, time: Moment, limit: i32) -> Result<Vec<Overdue>, StoreError> {
         let reply = self
             .client
             .query()
@@ -325,15 +323,5 @@ impl Requests {
 
 /// Makes a conditional update; `false` where its condition did not hold.
 async fn apply(update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
-    match update.send().await {
-        Ok(_) => Ok(true),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-        {
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
+    made(update.send().await)
 }

@@ -1,0 +1,210 @@
+//! Reads Terraform's sources, as far as the contracts need them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hcl::expr::{Expression, ObjectKey, TraversalOperator};
+use hcl::{Block, Body};
+
+use crate::environment::Variables;
+use crate::repository::{entries, files, read};
+
+/// Every file of a module, as one body each.
+fn bodies(module: &str) -> Vec<Body> {
+    files(&format!("terraform/modules/{module}"), ".tf")
+        .into_iter()
+        .map(|path| hcl::parse(&read(&path)).unwrap_or_else(|error| panic!("{path}: {error}")))
+        .collect()
+}
+
+/// A function's block, and the locals of the module that it stands in.
+pub(crate) struct Function {
+    block: Block,
+    locals: BTreeMap<String, Expression>,
+}
+
+impl Function {
+    fn attribute(&self, name: &str) -> Option<&Expression> {
+        attribute(self.block.body(), name)
+    }
+}
+
+fn attribute<'a>(body: &'a Body, name: &str) -> Option<&'a Expression> {
+    body.attributes()
+        .find(|attribute| attribute.key() == name)
+        .map(hcl::Attribute::expr)
+}
+
+fn locals(bodies: &[Body]) -> BTreeMap<String, Expression> {
+    bodies
+        .iter()
+        .flat_map(Body::blocks)
+        .filter(|block| block.identifier() == "locals")
+        .flat_map(|block| block.body().attributes())
+        .map(|attribute| (attribute.key().to_owned(), attribute.expr().clone()))
+        .collect()
+}
+
+/// Every function that some module deploys, by the name of its artefact.
+pub(crate) fn functions() -> BTreeMap<String, Function> {
+    let mut functions = BTreeMap::new();
+    for module in entries("terraform/modules", true) {
+        let bodies = bodies(&module);
+        for block in bodies.iter().flat_map(Body::blocks) {
+            let source = attribute(block.body(), "source");
+            if source != Some(&Expression::from("../function")) {
+                continue;
+            }
+            let Some(Expression::String(artifact)) = attribute(block.body(), "artifact") else {
+                panic!("{module}: a function without an artifact");
+            };
+            let function = Function {
+                block: block.clone(),
+                locals: locals(&bodies),
+            };
+            let before = functions.insert(artifact.clone(), function);
+            assert!(before.is_none(), "{artifact} is deployed twice");
+        }
+    }
+    functions
+}
+
+/// The variables that a function is given; optional are those that it is given
+/// in some deployments only.
+pub(crate) fn environment_of(name: &str) -> Variables {
+    let functions = functions();
+    let function = functions
+        .get(name)
+        .unwrap_or_else(|| panic!("Terraform does not deploy {name}"));
+    match function.attribute("environment") {
+        Some(expression) => keys(expression, &function.locals),
+        None => Variables::default(),
+    }
+}
+
+/// The seconds after which Lambda ends a run of a function.
+pub(crate) fn timeout_of(name: &str) -> u64 {
+    let functions = functions();
+    let function = functions
+        .get(name)
+        .unwrap_or_else(|| panic!("Terraform does not deploy {name}"));
+    let own = function.attribute("timeout_seconds").cloned();
+    let seconds = resolve(own.unwrap_or_else(default_timeout), &function.locals);
+    let Expression::Number(seconds) = seconds else {
+        panic!("{name}: timeout_seconds is {seconds:?}");
+    };
+    seconds.as_u64().unwrap()
+}
+
+fn default_timeout() -> Expression {
+    bodies("function")
+        .iter()
+        .flat_map(Body::blocks)
+        .filter(|block| block.identifier() == "variable")
+        .find(|block| block.labels()[0].as_str() == "timeout_seconds")
+        .and_then(|block| attribute(block.body(), "default").cloned())
+        .expect("the module `function` has a default for timeout_seconds")
+}
+
+/// The values that Terraform puts into each state machine, by the file's name.
+pub(crate) fn templates() -> BTreeMap<String, BTreeSet<String>> {
+    let mut templates = BTreeMap::new();
+    for module in entries("terraform/modules", true) {
+        let bodies = bodies(&module);
+        let locals = locals(&bodies);
+        for block in bodies.iter().flat_map(Body::blocks) {
+            let Some(Expression::FuncCall(call)) = attribute(block.body(), "definition") else {
+                continue;
+            };
+            assert_eq!(call.name.name.as_str(), "templatefile", "{module}");
+            let variables = keys(&call.args[1], &locals);
+            assert!(variables.optional.is_empty(), "{module}: {variables:?}");
+            templates.insert(definition_of(&module), variables.required);
+        }
+    }
+    templates
+}
+
+/// The state machine's file that the root hands to a module.
+fn definition_of(module: &str) -> String {
+    let root = hcl::parse(&read("terraform/main.tf")).unwrap();
+    root.blocks()
+        .filter(|block| block.identifier() == "module")
+        .find(|block| {
+            let source = Expression::from(format!("./modules/{module}"));
+            attribute(block.body(), "source") == Some(&source)
+        })
+        .and_then(|block| attribute(block.body(), "definition_path"))
+        .map(|path| hcl::format::to_string(path).unwrap())
+        .and_then(|path| {
+            let name = path.trim_end_matches('"').rsplit('/').next()?;
+            Some(name.to_owned())
+        })
+        .unwrap_or_else(|| panic!("the root hands no definition_path to {module}"))
+}
+
+/// Follows `local.x` to what it stands for.
+fn resolve(expression: Expression, locals: &BTreeMap<String, Expression>) -> Expression {
+    let Expression::Traversal(traversal) = &expression else {
+        return expression;
+    };
+    let ([TraversalOperator::GetAttr(name)], Expression::Variable(base)) =
+        (traversal.operators.as_slice(), &traversal.expr)
+    else {
+        return expression;
+    };
+    match locals.get(name.as_str()) {
+        Some(local) if base.as_str() == "local" => resolve(local.clone(), locals),
+        _ => expression,
+    }
+}
+
+/// The keys of an object, however it is put together.
+fn keys(expression: &Expression, locals: &BTreeMap<String, Expression>) -> Variables {
+    let mut variables = Variables::default();
+    match resolve(expression.clone(), locals) {
+        Expression::Object(object) => {
+            for key in object.keys() {
+                let (ObjectKey::Identifier(_) | ObjectKey::Expression(Expression::String(_))) = key
+                else {
+                    panic!("{key:?}: expected a plain name");
+                };
+                variables
+                    .required
+                    .insert(key.to_string().trim_matches('"').to_owned());
+            }
+        }
+        Expression::Parenthesis(inner) => return keys(&inner, locals),
+        Expression::FuncCall(call) if call.name.name.as_str() == "merge" => {
+            for part in &call.args {
+                let part = keys(part, locals);
+                variables.required.extend(part.required);
+                variables.optional.extend(part.optional);
+            }
+        }
+        Expression::Conditional(choice) => {
+            let yes = keys(&choice.true_expr, locals);
+            let no = keys(&choice.false_expr, locals);
+            variables.required = yes.required.intersection(&no.required).cloned().collect();
+            variables.optional = [yes.required, no.required, yes.optional, no.optional]
+                .into_iter()
+                .flatten()
+                .collect();
+        }
+        other => panic!("expected an object, found {other:?}"),
+    }
+    variables.optional = &variables.optional - &variables.required;
+    variables
+}
+
+#[test]
+fn keys_that_depend_on_a_condition_are_optional() {
+    let parse = |text: &str| text.parse::<Expression>().unwrap();
+    let locals = BTreeMap::from([("extra".to_owned(), parse("var.x == null ? {} : { B = 1 }"))]);
+    let found = keys(&parse("merge(local.extra, { A = 1, \"C\" = 2 })"), &locals);
+    let set = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    let expected = Variables {
+        required: set(&["A", "C"]),
+        optional: set(&["B"]),
+    };
+    assert_eq!(found, expected);
+}

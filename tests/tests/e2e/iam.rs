@@ -1,0 +1,692 @@
+//! Each permission of each function is needed, and nothing else is allowed.
+//!
+//! The tests take the deployed policies apart, on a twin of the stack, and run
+//! the functions' own binaries in a fresh process each time: a warm one
+//! remembers secrets. Only the functions' policies are tried here. The emulator
+//! does not evaluate the roles of the state machine and of the schedules, nor
+//! what AWS itself does in a function's name: for those, Terraform's own tests
+//! compare the policies word for word.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sts::types::Credentials;
+use offchain_store::vrf::Outcome;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::faults::{
+    LAST, accepted, begun, delivery, message, pass_deadline, post, read, refused, schedule,
+    submitted,
+};
+use crate::harness::{SOON, World, attribute, unique};
+use crate::runtime_api::{Function, Outcome as Ran, assume};
+use crate::twin::Twin;
+use crate::wire;
+
+/// The one inline policy of every role.
+const POLICY: &str = "exact";
+/// What every function is allowed: its own log streams. The emulator writes
+/// the logs itself, whatever the policy says.
+const LOGS: &str = "WriteLogs";
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Statement {
+    sid: String,
+    effect: String,
+    action: Vec<String>,
+    resource: Vec<String>,
+}
+
+/// IAM's own API, with the root key, whose signatures the emulator does not
+/// check: three calls are not worth the largest of the SDK's crates.
+struct Iam {
+    client: reqwest::Client,
+    url: String,
+}
+
+impl Iam {
+    fn of(twin: &Twin) -> Self {
+        let key = "Credential=test/20260101/us-east-1/iam/aws4_request";
+        let signed = format!("AWS4-HMAC-SHA256 {key}, SignedHeaders=host, Signature=none");
+        let headers = [(reqwest::header::AUTHORIZATION, signed.parse().unwrap())];
+        let client = reqwest::Client::builder()
+            .default_headers(headers.into_iter().collect())
+            .build()
+            .unwrap();
+        Self {
+            client,
+            url: twin.url(),
+        }
+    }
+
+    async fn call(&self, action: &str, role: &str, more: &[(&str, &str)]) -> String {
+        let mut form = vec![
+            ("Action", action),
+            ("Version", "2010-05-08"),
+            ("RoleName", role),
+        ];
+        form.extend(more);
+        let form = reqwest::Url::parse_with_params("http://form", form).unwrap();
+        let call = self
+            .client
+            .post(&self.url)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form.query().unwrap().to_owned());
+        let reply = call.send().await.unwrap();
+        let (status, text) = (reply.status(), reply.text().await.unwrap());
+        assert!(status.is_success(), "{action}: {text}");
+        text
+    }
+
+    /// The role's policy, which is the only one it has.
+    async fn policy(&self, role: &str) -> Vec<Statement> {
+        let names = self.call("ListRolePolicies", role, &[]).await;
+        assert_eq!(names.matches("<member>").count(), 1, "{names}");
+        let attached = self.call("ListAttachedRolePolicies", role, &[]).await;
+        assert_eq!(attached.matches("<member>").count(), 0, "{attached}");
+        let reply = self
+            .call("GetRolePolicy", role, &[("PolicyName", POLICY)])
+            .await;
+        let text = reply.split("<PolicyDocument>").nth(1).unwrap();
+        let text = text.split("</PolicyDocument>").next().unwrap();
+        // Percent-encoded, as the value of a query is.
+        let encoded = reqwest::Url::parse(&format!("http://form?document={text}")).unwrap();
+        let document = encoded.query_pairs().next().unwrap().1.into_owned();
+        let document: Value = serde_json::from_str(&document).unwrap();
+        Vec::deserialize(&document["Statement"]).unwrap()
+    }
+
+    async fn put(&self, role: &str, statements: &[Statement]) {
+        let statements: Vec<_> = statements
+            .iter()
+            .map(|it| {
+                json!({
+                    "Sid": it.sid,
+                    "Effect": it.effect,
+                    "Action": it.action,
+                    "Resource": it.resource,
+                })
+            })
+            .collect();
+        let document = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+        let more = [
+            ("PolicyName", POLICY),
+            ("PolicyDocument", document.as_str()),
+        ];
+        self.call("PutRolePolicy", role, &more).await;
+    }
+}
+
+/// The policy without one action.
+fn without(policy: &[Statement], sid: &str, action: &str) -> Vec<Statement> {
+    let mut rest = policy.to_vec();
+    let statement = rest
+        .iter_mut()
+        .find(|statement| statement.sid == sid)
+        .unwrap();
+    statement.action.retain(|it| it != action);
+    rest.retain(|statement| !statement.action.is_empty());
+    rest
+}
+
+/// What a function does with a permission.
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum Flow {
+    /// vrf-request makes a request.
+    Request,
+    /// vrf-request is run again for a request that it made.
+    RequestAgain,
+    /// vrf-api takes a request.
+    Post,
+    /// vrf-api shows a request.
+    Get,
+    /// vrf-api lists the keys.
+    Keys,
+    /// vrf-start starts an execution, or puts the message away for good.
+    Start,
+    /// vrf-start puts a message away that it cannot read.
+    Refuse,
+    /// vrf-height looks at a chain.
+    Look,
+    /// vrf-fulfil proves a value.
+    Fulfil,
+    /// vrf-expire ends a request.
+    Expire,
+    /// vrf-expire looks for requests that nothing ended, and finds one.
+    Sweep,
+    /// vrf-rotate-key compares the secret and the table.
+    Reconcile,
+    /// vrf-rotate-key makes a new key.
+    Rotate,
+    /// The emulator hands vrf-start the queue's messages.
+    Receive,
+    /// The emulator puts an event that failed for good into the queue.
+    DeadLetter,
+}
+
+/// Every permission: its function, its statement, its action, the flow that
+/// needs it, and the code that this ends with where it is taken away; `-` where
+/// it works all the same: AWS does such things in the function's name, and
+/// the emulator does not ask for the function's permission.
+const NEEDS: &str = "
+    request     AddAndReadRequests     dynamodb:PutItem                         Request       StoreDenied
+    request     AddAndReadRequests     dynamodb:Query                           RequestAgain  StoreDenied
+    request     ReadKeys               dynamodb:Query                           Request       StoreDenied
+    request     Announce               sqs:SendMessage                          Request       StoreDenied
+    request     DeadLetter             sqs:SendMessage                          DeadLetter    -
+    api         AddAndReadRequests     dynamodb:PutItem                         Post          StoreDenied
+    api         AddAndReadRequests     dynamodb:Query                           Get           StoreDenied
+    api         ReadKeys               dynamodb:Query                           Keys          StoreDenied
+    api         Announce               sqs:SendMessage                          Post          StoreDenied
+    api         ReadTokens             secretsmanager:GetSecretValue            Post          SecretUnavailable
+    start       ReceiveRequests        sqs:ReceiveMessage                       Receive       -
+    start       ReceiveRequests        sqs:DeleteMessage                        Receive       -
+    start       ReceiveRequests        sqs:GetQueueAttributes                   Receive       -
+    start       RefuseRequests         sqs:SendMessage                          Refuse        NotAcknowledged
+    start       ReadAndMarkRequests    dynamodb:Query                           Start         StoreDenied
+    start       ReadAndMarkRequests    dynamodb:PutItem                         Start         StoreDenied
+    start       StartExecutions        states:StartExecution                    Start         StartFailed
+    height      NoteHeight             dynamodb:UpdateItem                      Look          StoreDenied
+    fulfil      ReadAndFulfilRequests  dynamodb:Query                           Fulfil        StoreDenied
+    fulfil      ReadAndFulfilRequests  dynamodb:UpdateItem                      Fulfil        StoreDenied
+    fulfil      ReadKey                dynamodb:GetItem                         Fulfil        StoreDenied
+    fulfil      ReadSigningKey         secretsmanager:GetSecretValue            Fulfil        KeyUnavailable
+    expire      ReadAndExpireRequests  dynamodb:Query                           Expire        StoreDenied
+    expire      ReadAndExpireRequests  dynamodb:UpdateItem                      Expire        StoreDenied
+    expire      FindOverdueRequests    dynamodb:Query                           Sweep         StoreDenied
+    expire      ReportOrphans          sqs:SendMessage                          Sweep         StoreDenied
+    expire      DeadLetter             sqs:SendMessage                          DeadLetter    -
+    rotate-key  PublishKeys            dynamodb:Query                           Reconcile     StoreDenied
+    rotate-key  PublishKeys            dynamodb:PutItem                         Rotate        StoreDenied
+    rotate-key  WriteSigningKey        secretsmanager:GetSecretValue            Reconcile     KeyUnavailable
+    rotate-key  WriteSigningKey        secretsmanager:PutSecretValue            Rotate        KeyUnavailable
+    rotate-key  WriteSigningKey        secretsmanager:UpdateSecretVersionStage  Rotate        KeyUnavailable
+    rotate-key  WriteSigningKey        secretsmanager:DescribeSecret            Rotate        KeyUnavailable
+    rotate-key  DeadLetter             sqs:SendMessage                          DeadLetter    -
+";
+
+/// A row of `NEEDS`.
+struct Need {
+    role: &'static str,
+    sid: &'static str,
+    action: &'static str,
+    flow: Flow,
+    code: Option<&'static str>,
+}
+
+fn needs() -> Vec<Need> {
+    let rows = NEEDS.lines().filter(|line| !line.trim().is_empty());
+    rows.map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [role, sid, action, flow, code] = words[..] else {
+            panic!("expected five columns: {line}")
+        };
+        let flow = Flow::deserialize(Value::from(flow)).unwrap();
+        let code = (code != "-").then_some(code);
+        Need {
+            role,
+            sid,
+            action,
+            flow,
+            code,
+        }
+    })
+    .collect()
+}
+
+/// Runs a flow: `Err` holds the code that it fails with, and what was said.
+async fn run(twin: &Twin, role: &str, flow: Flow) -> Result<(), (String, String)> {
+    let world = &twin.world;
+    let url = twin.url();
+    // A chain that is at height 100.
+    let chain = wire::serve(|_| async {
+        let block = json!({"jsonrpc": "2.0", "id": 1, "result": "0x64"});
+        Some(wire::reply(200, &[], &block.to_string()))
+    })
+    .await;
+    let chain = format!("http://{chain}");
+    let variables = match flow {
+        Flow::Look => &[
+            ("VRF_CHAIN_KIND", "evm"),
+            ("VRF_CHAIN_RPC_URL", chain.as_str()),
+        ][..],
+        _ => &[],
+    };
+    let function = Function::start_with(world, role, &url, variables).await;
+    match flow {
+        Flow::Request => told(function.invoke(&schedule()).await),
+        Flow::RequestAgain => {
+            let item = submitted(world).await;
+            told(
+                function
+                    .invoke_as(&item.unique_identifier, &schedule())
+                    .await,
+            )
+        }
+        Flow::Post => answered(function.invoke(&post(world, &unique())).await),
+        Flow::Get => {
+            let id = begun(world).await;
+            let mut event = post(world, "");
+            event["routeKey"] = "GET /v1/vrf/requests/{id}".into();
+            event["pathParameters"] = json!({"id": id});
+            answered(function.invoke(&event).await)
+        }
+        Flow::Keys => {
+            let mut event = post(world, "");
+            event["routeKey"] = "GET /v1/vrf/keys".into();
+            answered(function.invoke(&event).await)
+        }
+        Flow::Start => start(world, &function).await,
+        Flow::Refuse => refuse(world, &function).await,
+        Flow::Look => {
+            let id = begun(world).await;
+            told(
+                function
+                    .invoke(&json!({"request_id": id, "target_height": 7}))
+                    .await,
+            )
+        }
+        Flow::Fulfil => {
+            let id = begun(world).await;
+            told(function.invoke(&json!({"request_id": id})).await)
+        }
+        Flow::Expire => {
+            let id = begun(world).await;
+            told(
+                function
+                    .invoke(&json!({"request_id": id, "error": "Test"}))
+                    .await,
+            )
+        }
+        Flow::Sweep => sweep(world, &function).await,
+        Flow::Reconcile => told(function.invoke(&json!({"action": "reconcile"})).await),
+        Flow::Rotate => told(function.invoke(&json!({"action": "rotate"})).await),
+        Flow::Receive => {
+            let id = world.api.request(&json!({"min": 1, "max": 6})).await;
+            world.closed(&[id], SOON).await;
+            Ok(())
+        }
+        Flow::DeadLetter => {
+            let mark = unique();
+            world
+                .invoke_later(role, &json!({"no event of any function": mark}))
+                .await;
+            let holds = |letter: &aws_sdk_sqs::types::Message| {
+                letter
+                    .body
+                    .as_ref()
+                    .is_some_and(|body| body.contains(&mark))
+            };
+            world.dead_letter("schedules-dlq", &mark, holds).await;
+            Ok(())
+        }
+    }
+}
+
+/// The code and the text of an invocation's failure.
+fn told(ran: Ran) -> Result<(), (String, String)> {
+    ran.map(drop)
+        .map_err(|failure| (failure.error_type, failure.error_message))
+}
+
+/// Likewise of a reply of vrf-api, which tells the public no more than a code.
+fn answered(ran: Ran) -> Result<(), (String, String)> {
+    let (status, body) = read(&ran.unwrap());
+    if status < 300 {
+        return Ok(());
+    }
+    assert_eq!(status, 500, "{body}");
+    let code = body["type"]
+        .as_str()
+        .unwrap()
+        .rsplit(['/', '#', ':'])
+        .next()
+        .unwrap();
+    Err((code.to_owned(), String::new()))
+}
+
+/// What vrf-start cannot use the last time goes away with its reason.
+async fn start(world: &World, function: &Function) -> Result<(), (String, String)> {
+    let item = submitted(world).await;
+    let body = message(&item);
+    let reply = function.invoke(&delivery(&body, LAST)).await.unwrap();
+    assert_eq!(reply, accepted());
+    let letters = world
+        .dead_letters("requests-dlq", |letter| {
+            letter.body.as_deref() == Some(&body)
+        })
+        .await;
+    match letters.as_slice() {
+        [] => Ok(()),
+        [letter] => {
+            let said = |name| attribute(letter, name).unwrap();
+            Err((said("ErrorCode"), said("ErrorMessage")))
+        }
+        _ => panic!("{} dead letters for one message", letters.len()),
+    }
+}
+
+async fn refuse(world: &World, function: &Function) -> Result<(), (String, String)> {
+    let body = format!("no message: {}", unique());
+    let event = delivery(&body, 1);
+    let reply = function.invoke(&event).await.unwrap();
+    let letters = world
+        .dead_letters("requests-dlq", |letter| {
+            letter.body.as_deref() == Some(&body)
+        })
+        .await;
+    if reply == accepted() {
+        assert_eq!(letters.len(), 1);
+        Ok(())
+    } else {
+        assert_eq!(reply, refused(&event));
+        assert!(letters.is_empty());
+        Err(("NotAcknowledged".to_owned(), String::new()))
+    }
+}
+
+async fn sweep(world: &World, function: &Function) -> Result<(), (String, String)> {
+    let id = begun(world).await;
+    pass_deadline(world, &id).await;
+    let outcome = told(function.invoke(&json!({"sweep": true})).await);
+    let closed = world.record(&id).await.outcome().unwrap();
+    match &closed {
+        // The queue is told first: what it does not know of stays open.
+        None => assert!(outcome.is_err()),
+        Some(Outcome::Expired { reason, .. }) => assert_eq!(reason, "FulfilmentStalled"),
+        Some(other) => panic!("{other:?}"),
+    }
+    outcome
+}
+
+#[tokio::test]
+async fn no_permission_can_be_taken_away() {
+    let twin = Twin::of_the_stack("policies").await;
+    let world = &twin.world;
+    let iam = Iam::of(&twin);
+    let mut policies = BTreeMap::new();
+    let mut held = BTreeSet::new();
+    for (role, name) in &world.stack.vrf.functions {
+        let policy = iam.policy(name).await;
+        for statement in policy.iter().filter(|statement| statement.sid != LOGS) {
+            assert_eq!(statement.effect, "Allow");
+            assert!(
+                !statement.resource.iter().any(|arn| arn.contains('*')),
+                "{statement:?}"
+            );
+            for action in &statement.action {
+                held.insert((role.clone(), statement.sid.clone(), action.clone()));
+            }
+        }
+        policies.insert(role.clone(), policy);
+    }
+    let needs = needs();
+    let known: BTreeSet<_> = needs
+        .iter()
+        .map(|need| [need.role, need.sid, need.action].map(str::to_owned).into())
+        .collect();
+    assert_eq!(
+        held, known,
+        "what the policies allow is not what NEEDS lists"
+    );
+
+    for Need {
+        role,
+        sid,
+        action,
+        flow,
+        code,
+    } in needs
+    {
+        let (name, policy) = (world.function(role), &policies[role]);
+        let what = format!("{role} without {sid}'s {action}");
+        iam.put(name, &without(policy, sid, action)).await;
+        let ended = run(&twin, role, flow).await;
+        iam.put(name, policy).await;
+        match (code, ended) {
+            (None, Ok(())) => {}
+            (Some(code), Err((found, said))) => {
+                assert_eq!(found, code, "{what}: {said}");
+                // Where there is a text at all, it says what is missing.
+                assert!(said.is_empty() || said.contains(action), "{what}: {said}");
+                let ended = run(&twin, role, flow).await;
+                assert_eq!(ended, Ok(()), "{role} with its whole policy: {flow:?}");
+            }
+            (_, ended) => panic!("{what}: expected {code:?}, found {ended:?}"),
+        }
+    }
+}
+
+/// What no function may do, beside what only another one may.
+const NOBODYS: &[(&str, &str)] = &[
+    ("dynamodb:Scan", "table"),
+    ("dynamodb:DeleteItem", "table"),
+    ("lambda:InvokeFunction", "fulfil"),
+];
+
+#[tokio::test]
+async fn no_function_may_do_what_only_another_may() {
+    let twin = Twin::of_the_stack("roles").await;
+    let world = &twin.world;
+    let iam = Iam::of(&twin);
+    let mut permissions = BTreeMap::new();
+    for (role, name) in &world.stack.vrf.functions {
+        let held: BTreeSet<_> = iam
+            .policy(name)
+            .await
+            .into_iter()
+            .filter(|statement| statement.sid != LOGS)
+            .flat_map(|it| {
+                let pairs = |action: &String| {
+                    it.resource
+                        .iter()
+                        .map(|arn| (action.clone(), arn.clone()))
+                        .collect::<Vec<_>>()
+                };
+                it.action.iter().flat_map(pairs).collect::<Vec<_>>()
+            })
+            .collect();
+        permissions.insert(role.clone(), held);
+    }
+    let table = permissions["height"].first().unwrap().1.clone();
+    let mut all: BTreeSet<_> = permissions.values().flatten().cloned().collect();
+    for (action, on) in NOBODYS {
+        let arn = if *on == "table" {
+            table.clone()
+        } else {
+            world.function(on).to_owned()
+        };
+        all.insert(((*action).to_owned(), arn));
+    }
+    let mut refusals = 0;
+    for (role, held) in &permissions {
+        let function = world
+            .lambda
+            .get_function_configuration()
+            .function_name(world.function(role));
+        let role_arn = function.send().await.unwrap().role.unwrap();
+        let config = as_role(world, assume(world, &role_arn).await);
+        for (action, arn) in all.difference(held) {
+            let code = call(&config, action, arn).await;
+            let denied = code
+                .as_deref()
+                .is_some_and(|code| code.starts_with("AccessDenied"));
+            assert!(denied, "{role} on {action} of {arn}: {code:?}");
+            refusals += 1;
+        }
+    }
+    assert!(refusals > 100, "{refusals}");
+}
+
+/// The environment of a process is the only thing that a function has.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_functions_credentials_are_its_roles() {
+    let twin = Twin::of_the_stack("credentials").await;
+    let world = &twin.world;
+    assert_eq!(world.api.get("/v1/vrf/keys").await.status, 200);
+    let process = twin.processes("api").await[0];
+    let environment = std::fs::read_to_string(format!("/proc/{process}/environ")).unwrap();
+    let variable = |name: &str| {
+        let mut pairs = environment
+            .split('\0')
+            .filter_map(|pair| pair.split_once('='));
+        pairs
+            .find(|(found, _)| *found == name)
+            .unwrap()
+            .1
+            .to_owned()
+    };
+    let credentials = Credentials::builder()
+        .access_key_id(variable("AWS_ACCESS_KEY_ID"))
+        .secret_access_key(variable("AWS_SECRET_ACCESS_KEY"))
+        .session_token(variable("AWS_SESSION_TOKEN"))
+        .expiration(std::time::SystemTime::now().into())
+        .build()
+        .unwrap();
+    let config = as_role(world, credentials);
+    let caller = aws_sdk_sts::Client::new(&config)
+        .get_caller_identity()
+        .send()
+        .await
+        .unwrap();
+    let role = format!(":assumed-role/{}/", world.function("api"));
+    assert!(caller.arn().unwrap().contains(&role), "{caller:?}");
+    let vrf = &world.stack.vrf;
+    let read = "secretsmanager:GetSecretValue";
+    assert_eq!(call(&config, read, &vrf.api_tokens_secret_arn).await, None);
+    let code = call(&config, read, &vrf.key_secret_arn).await.unwrap();
+    assert!(code.starts_with("AccessDenied"), "{code}");
+}
+
+/// What the holder of the credentials reaches AWS with.
+fn as_role(world: &World, credentials: Credentials) -> SdkConfig {
+    let credentials = aws_sdk_sts::config::Credentials::new(
+        credentials.access_key_id,
+        credentials.secret_access_key,
+        Some(credentials.session_token),
+        None,
+        "e2e",
+    );
+    let provider = aws_sdk_sts::config::SharedCredentialsProvider::new(credentials);
+    world
+        .config
+        .to_builder()
+        .credentials_provider(provider)
+        .build()
+}
+
+/// Makes one call and returns the code that it fails with.
+async fn call(config: &SdkConfig, action: &str, arn: &str) -> Option<String> {
+    fn code<T, E: ProvideErrorMetadata>(outcome: Result<T, E>) -> Option<String> {
+        outcome
+            .err()
+            .map(|error| error.code().unwrap_or("none").to_owned())
+    }
+    let dynamodb = aws_sdk_dynamodb::Client::new(config);
+    let sqs = aws_sdk_sqs::Client::new(config);
+    let secrets = aws_sdk_secretsmanager::Client::new(config);
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    // table/NAME, or table/NAME/index/NAME
+    let mut parts = arn.split('/').skip(1);
+    let (table, index) = (parts.next().unwrap_or_default(), parts.nth(1));
+    // arn:aws:sqs:REGION:ACCOUNT:NAME
+    let queue = arn.rsplit(':').next().unwrap();
+    let queue = format!("{}/000000000000/{queue}", config.endpoint_url().unwrap());
+    match action {
+        "dynamodb:Query" => {
+            let query = dynamodb
+                .query()
+                .table_name(table)
+                .set_index_name(index.map(str::to_owned));
+            let query = query
+                .key_condition_expression("unique_identifier = :id")
+                .expression_attribute_values(":id", text("nothing"));
+            code(query.send().await)
+        }
+        "dynamodb:Scan" => code(dynamodb.scan().table_name(table).send().await),
+        "dynamodb:GetItem" => {
+            let get = dynamodb
+                .get_item()
+                .table_name(table)
+                .key("key_set", text("nothing"));
+            code(get.send().await)
+        }
+        "dynamodb:PutItem" => {
+            let put = dynamodb
+                .put_item()
+                .table_name(table)
+                .item("key_set", text("nothing"));
+            code(put.send().await)
+        }
+        "dynamodb:UpdateItem" => {
+            let update = dynamodb.update_item().table_name(table);
+            code(
+                update
+                    .key("unique_identifier", text("nothing"))
+                    .send()
+                    .await,
+            )
+        }
+        "dynamodb:DeleteItem" => {
+            let delete = dynamodb.delete_item().table_name(table);
+            code(
+                delete
+                    .key("unique_identifier", text("nothing"))
+                    .send()
+                    .await,
+            )
+        }
+        "sqs:SendMessage" => code(
+            sqs.send_message()
+                .queue_url(queue)
+                .message_body("nothing")
+                .send()
+                .await,
+        ),
+        "sqs:ReceiveMessage" => code(sqs.receive_message().queue_url(queue).send().await),
+        "sqs:DeleteMessage" => {
+            let delete = sqs
+                .delete_message()
+                .queue_url(queue)
+                .receipt_handle("nothing");
+            code(delete.send().await)
+        }
+        "sqs:GetQueueAttributes" => code(sqs.get_queue_attributes().queue_url(queue).send().await),
+        "secretsmanager:GetSecretValue" => {
+            code(secrets.get_secret_value().secret_id(arn).send().await)
+        }
+        "secretsmanager:PutSecretValue" => {
+            let put = secrets
+                .put_secret_value()
+                .secret_id(arn)
+                .secret_string("nothing");
+            code(put.send().await)
+        }
+        "secretsmanager:UpdateSecretVersionStage" => {
+            let update = secrets.update_secret_version_stage().secret_id(arn);
+            code(update.version_stage("nothing").send().await)
+        }
+        "secretsmanager:DescribeSecret" => {
+            code(secrets.describe_secret().secret_id(arn).send().await)
+        }
+        "states:StartExecution" => {
+            let start = aws_sdk_sfn::Client::new(config)
+                .start_execution()
+                .state_machine_arn(arn);
+            code(start.send().await)
+        }
+        "lambda:InvokeFunction" => code(
+            aws_sdk_lambda::Client::new(config)
+                .invoke()
+                .function_name(arn)
+                .send()
+                .await,
+        ),
+        other => panic!("no call is known for {other}"),
+    }
+}

@@ -1,0 +1,21 @@
+//! The suite end to end: real binaries, real Terraform, IAM enforced.
+//! `scripts/test --e2e` brings the stack up and runs it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may fail anywhere"
+)]
+
+mod faults;
+mod fulfilment;
+mod garbage;
+mod harness;
+mod iam;
+mod intake;
+mod proxy;
+mod runtime_api;
+mod twin;
+mod wire;

@@ -1,0 +1,215 @@
+//! A copy of the stack on an emulator of its own, made of the emulator's saved
+//! state in a second. A test breaks it as it likes: functions are killed,
+//! policies taken apart, the emulator itself is ended, and no other test sees it.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use tokio::net::TcpStream;
+
+use crate::harness::{SOON, Stack, World, until};
+
+/// The scripts' own command line: a folder for state and logs, and a port.
+const EMULATOR: &str = "scripts/lib/emulator.py";
+const PYTHON: &str = ".venv/bin/python";
+
+pub(crate) struct Twin {
+    pub(crate) world: World,
+    folder: PathBuf,
+    port: u16,
+    emulator: Option<Child>,
+}
+
+impl Twin {
+    pub(crate) async fn of_the_stack(name: &str) -> Self {
+        // Nobody changes a setting meanwhile.
+        let original = World::shared().await;
+        let outputs = PathBuf::from(std::env::var("OFFCHAIN_STACK").unwrap());
+        let home = outputs.parent().unwrap();
+        let old_port: u16 = read(&home.join("port")).trim().parse().unwrap();
+        save(home).await;
+        let folder = home.join("twins").join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let moved = |text: &str| {
+            ["localhost", "127.0.0.1"]
+                .iter()
+                .fold(text.to_owned(), |text, host| {
+                    text.replace(&format!("{host}:{old_port}"), &format!("{host}:{port}"))
+                })
+        };
+        copy(&home.join("state"), &folder.join("state"), &moved);
+        let stack: Stack = serde_json::from_str(&moved(&read(&outputs))).unwrap();
+        drop(original);
+        let world = World::of(stack, &format!("http://127.0.0.1:{port}")).await;
+        let mut twin = Self {
+            world,
+            folder,
+            port,
+            emulator: None,
+        };
+        twin.start().await;
+        twin
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts the emulator on the state that it left.
+    pub(crate) async fn start(&mut self) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("emulator.log"))
+            .unwrap();
+        // The shell ends the emulator when its input ends: on `stop`, and when
+        // the tests end in whatever way.
+        let emulator = Command::new("sh")
+            .args(["-c", r#""$@" </dev/null & cat; kill $!; wait $!"#, "sh"])
+            .arg(root.join(PYTHON))
+            .arg(root.join(EMULATOR))
+            .args(["--port", &self.port.to_string(), "--dir"])
+            .arg(&self.folder)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.emulator = Some(emulator);
+        until("the twin's emulator to listen", SOON, async || {
+            TcpStream::connect(("127.0.0.1", self.port)).await.ok()
+        })
+        .await;
+    }
+
+    /// Asks the emulator to end, as `scripts/down` does, and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut emulator) = self.emulator.take() {
+            drop(emulator.stdin.take());
+            let _ = emulator.wait();
+        }
+    }
+
+    /// The processes that run a function now.
+    pub(crate) async fn processes(&self, role: &str) -> Vec<u32> {
+        let name = self.world.function(role);
+        let function = self
+            .world
+            .lambda
+            .get_function_configuration()
+            .function_name(name);
+        let hash = function.send().await.unwrap().code_sha256.unwrap();
+        let hash = hex::encode(BASE64_STANDARD.decode(hash).unwrap());
+        // Where the emulator unpacks a function's code.
+        let folder = self.folder.join("tmp");
+        processes_in(&format!(
+            "{}/ministack-provided-code-{}/{hash}/",
+            folder.display(),
+            self.port
+        ))
+    }
+}
+
+impl Drop for Twin {
+    fn drop(&mut self) {
+        self.stop();
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// Has the emulator write its state down.
+async fn save(home: &Path) {
+    let pid = read(&home.join("emulator.pid"));
+    let pid = pid.lines().next().unwrap();
+    let asked = SystemTime::now();
+    until("the emulator to save its state", SOON, async || {
+        signal("USR1", &[pid.parse().unwrap()]);
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        // What tests change. A service that changes while it is copied keeps
+        // its earlier file; requests that come and go are no part of a twin.
+        ["iam", "lambda", "secretsmanager"]
+            .iter()
+            .all(|service| {
+                let file = home.join("state").join(format!("{service}.json"));
+                fs::metadata(file).unwrap().modified().unwrap() > asked
+            })
+            .then_some(())
+    })
+    .await;
+}
+
+/// Copies a folder; the texts in it, which are all JSON, are changed.
+fn copy(from: &Path, to: &Path, change: &impl Fn(&str) -> String) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (source, target) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if source.is_dir() {
+            copy(&source, &target, change);
+        } else if source
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            fs::write(target, change(&read(&source))).unwrap();
+        } else {
+            // One that is being written goes away under its final name.
+            let _ = fs::copy(&source, target);
+        }
+    }
+}
+
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The processes whose command begins with a text.
+fn processes_in(command: &str) -> Vec<u32> {
+    if !Path::new("/proc/self").exists() {
+        let all = Command::new("ps")
+            .args(["-A", "-o", "pid=,command="])
+            .output()
+            .unwrap()
+            .stdout;
+        let all = String::from_utf8_lossy(&all).into_owned();
+        return all
+            .lines()
+            .filter_map(|line| line.trim_start().split_once(' '))
+            .filter(|(_, started)| started.trim_start().starts_with(command))
+            .map(|(pid, _)| pid.parse().unwrap())
+            .collect();
+    }
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            // It may be gone by now.
+            let started = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            started.starts_with(command.as_bytes())
+        })
+        .collect()
+}
+
+/// Sends a signal to processes; one that is gone is no matter.
+pub(crate) fn signal(name: &str, pids: &[u32]) {
+    let pids = pids.iter().map(ToString::to_string);
+    let script = r#"kill -s "$@" 2>/dev/null"#;
+    let _ = Command::new("sh")
+        .args(["-c", script, "sh", name])
+        .args(pids)
+        .status()
+        .unwrap();
+}
