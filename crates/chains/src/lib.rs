@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use offchain_codes::Coded;
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 
 /// The kinds of chain.
@@ -33,9 +33,12 @@ impl FromStr for ChainKind {
 /// Why a chain gave no height.
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
-    /// The node did not answer in time, or not with success.
+    /// The node did not answer in time.
     #[error("the node did not answer")]
     Unavailable(#[source] reqwest::Error),
+    /// The node answered, but not with success.
+    #[error("the node answered {0}")]
+    Status(StatusCode),
     /// The node's answer is larger than any height's.
     #[error("the node's answer is larger than {MAX_ANSWER} bytes")]
     TooLarge,
@@ -69,7 +72,9 @@ pub enum AnswerError {
 impl Coded for ChainError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Unavailable(_) | Self::TooLarge | Self::Answer { .. } => "ChainUnavailable",
+            Self::Unavailable(_) | Self::Status(_) | Self::TooLarge | Self::Answer { .. } => {
+                "ChainUnavailable"
+            }
             Self::Client(_) => "ConfigInvalid",
         }
     }
@@ -77,7 +82,7 @@ impl Coded for ChainError {
     fn retryable(&self) -> bool {
         match self {
             // A node behind a balancer may be broken while the next one is not.
-            Self::Unavailable(_) | Self::TooLarge | Self::Answer { .. } => true,
+            Self::Unavailable(_) | Self::Status(_) | Self::TooLarge | Self::Answer { .. } => true,
             Self::Client(_) => false,
         }
     }
@@ -143,9 +148,12 @@ impl HeightSource {
 
 async fn answer(response: reqwest::Result<Response>) -> Result<Vec<u8>, ChainError> {
     let mut response = response
-        .and_then(Response::error_for_status)
         // The URL may hold an access key, and errors are logged.
         .map_err(|error| ChainError::Unavailable(error.without_url()))?;
+    // A redirect is no success either, and may come with a body.
+    if !response.status().is_success() {
+        return Err(ChainError::Status(response.status()));
+    }
     let mut body = Vec::new();
     while let Some(chunk) = response
         .chunk()

@@ -123,8 +123,11 @@ impl Dead {
             let attribute = message.message_attributes.as_ref()?.get(name)?;
             attribute.string_value.clone()
         };
+        let inside = |part: &str, name: &str| Some(body.get(part)?.get(name)?.as_str()?.to_owned());
         // An execution that failed says why in EventBridge's event.
-        let detail = |name: &str| Some(body.get("detail")?.get(name)?.as_str()?.to_owned());
+        let detail = |name: &str| inside("detail", name);
+        // An asynchronous invocation that failed may come as the record of it.
+        let reply = |name: &str| inside("responsePayload", name);
         let sent = message
             .attributes
             .as_ref()
@@ -139,10 +142,12 @@ impl Dead {
             code: attribute(ERROR_CODE)
                 .or_else(|| detail("error"))
                 .or_else(|| detail("status"))
+                .or_else(|| reply("errorType"))
                 .or_else(|| attribute("ERROR_CODE"))
                 .unwrap_or_else(|| "unknown".to_owned()),
             reason: attribute(ERROR_MESSAGE)
                 .or_else(|| detail("cause"))
+                .or_else(|| reply("errorMessage"))
                 .or_else(|| attribute("ERROR_MESSAGE"))
                 .unwrap_or_else(|| "delivered too often without success".to_owned()),
             body,
@@ -187,6 +192,7 @@ mod tests {
     #[test]
     fn every_kind_of_dead_letter_says_why() {
         let event = r#"{"detail":{"error":"RequestExpired","cause":"SimulatedFailure"}}"#;
+        let record = r#"{"responsePayload":{"errorType":"InputInvalid","errorMessage":"expected a schedule"}}"#;
         for (message, code, reason) in [
             (
                 message(
@@ -197,6 +203,7 @@ mod tests {
                 "EOF",
             ),
             (message(event, &[]), "RequestExpired", "SimulatedFailure"),
+            (message(record, &[]), "InputInvalid", "expected a schedule"),
             (
                 message("{}", &[("ERROR_CODE", "200"), ("ERROR_MESSAGE", "boom")]),
                 "200",

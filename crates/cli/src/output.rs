@@ -13,6 +13,9 @@ pub(crate) struct Output {
     json: bool,
 }
 
+/// Where there is no terminal to ask, such as in a log.
+const WIDTH: u16 = 80;
+
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const DIM: Style = Style::new().dimmed();
@@ -59,6 +62,9 @@ impl Output {
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(header.map(|name| name.to_uppercase()));
+        if !std::io::stdout().is_terminal() {
+            table.set_width(WIDTH);
+        }
         for row in rows {
             table.add_row(row);
         }

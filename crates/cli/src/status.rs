@@ -233,15 +233,15 @@ fn print(report: &Report, output: &Output) {
         if let Some(oldest) = &vrf.oldest_pending {
             let reason = serde_json::to_string(&oldest.reason).unwrap_or_default();
             output.line(format!(
-                "oldest     {}: {}, requested {}",
+                "oldest     {}: {}",
                 oldest.request_id,
-                reason.trim_matches('"'),
-                oldest.requested_at
+                reason.trim_matches('"')
             ));
+            output.line(format!("           requested {}", oldest.requested_at));
         }
         if let Some(late) = &vrf.lateness {
             output.line(format!(
-                "lateness   p50 {} ms, p99 {} ms, max {} ms, of {} requests due at a time",
+                "lateness   p50 {} ms, p99 {} ms, max {} ms ({} requests)",
                 late.p50_ms, late.p99_ms, late.max_ms, late.requests
             ));
         }

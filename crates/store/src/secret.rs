@@ -9,6 +9,10 @@ use tokio::sync::Mutex;
 
 use crate::AwsError;
 
+/// How soon a value that proved unusable is read again. It bounds what callers
+/// without a valid token can make a function spend.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// A secret's text. `Debug` does not show it.
 #[derive(Clone)]
 pub struct SecretText(String);
@@ -75,10 +79,20 @@ impl Secret {
 
     /// The value at a staging label, such as `AWSCURRENT`.
     pub async fn at_stage(&self, stage: &str) -> Result<SecretText, SecretError> {
+        self.read(stage, self.keep).await
+    }
+
+    /// The value at a staging label, where the one from [`Secret::at_stage`]
+    /// proved unusable: it may have been mended since it was read.
+    pub async fn again_at_stage(&self, stage: &str) -> Result<SecretText, SecretError> {
+        self.read(stage, self.keep.min(AGAIN)).await
+    }
+
+    async fn read(&self, stage: &str, keep: Duration) -> Result<SecretText, SecretError> {
         // The lock is held over the call, so that concurrent events read once.
         let mut seen = self.seen.lock().await;
         if let Some((read_at, text)) = seen.get(stage)
-            && read_at.elapsed() < self.keep
+            && read_at.elapsed() < keep
         {
             return Ok(text.clone());
         }
@@ -148,6 +162,25 @@ mod tests {
             secret.at_stage("AWSCURRENT").await.unwrap();
         }
         assert_eq!(aws.operations().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn an_unusable_value_is_read_again_after_a_moment_and_not_at_once() {
+        let aws = FakeAws::new()
+            .on(
+                "GetSecretValue",
+                answer(json!({ "SecretString": "garbage" })),
+            )
+            .on("GetSecretValue", hush());
+        let secret = secret(&aws, Duration::from_secs(60));
+        for _ in 0..3 {
+            let value = secret.again_at_stage("AWSCURRENT").await.unwrap();
+            assert_eq!(value.expose(), "garbage");
+        }
+        // As if AGAIN had passed.
+        secret.read("AWSCURRENT", Duration::ZERO).await.unwrap();
+        let value = secret.at_stage("AWSCURRENT").await.unwrap();
+        assert_eq!(value.expose(), "hush");
     }
 
     #[tokio::test]

@@ -9,6 +9,8 @@ use subtle::ConstantTimeEq;
 
 use crate::error::ApiError;
 
+const CURRENT: &str = "AWSCURRENT";
+
 /// The secret's JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,16 +38,21 @@ impl Tokens {
     /// The name of the caller whose token this is.
     pub(crate) async fn caller(&self, token: Option<&str>) -> Result<String, ApiError> {
         let token = token.ok_or(ApiError::TokenMissing)?;
-        match self.secret.at_stage("AWSCURRENT").await {
-            Ok(list) => caller(list.expose(), token),
+        let list = match self.secret.at_stage(CURRENT).await {
             // Before the first token is made, no token is valid.
-            Err(SecretError::Absent) => Err(ApiError::TokenInvalid),
-            Err(error) => Err(ApiError::TokensUnread(error)),
+            Err(SecretError::Absent) => return Err(ApiError::TokenInvalid),
+            list => list.map_err(ApiError::TokensUnread)?,
+        };
+        if let Ok(caller) = listed(list.expose(), token) {
+            return Ok(caller);
         }
+        // The token may have been made, or the list mended, since it was read.
+        let list = self.secret.again_at_stage(CURRENT).await;
+        listed(list.map_err(ApiError::TokensUnread)?.expose(), token)
     }
 }
 
-fn caller(list: &str, token: &str) -> Result<String, ApiError> {
+fn listed(list: &str, token: &str) -> Result<String, ApiError> {
     let list: TokenList = serde_json::from_str(list).map_err(ApiError::Tokens)?;
     let hash = hex::encode(Sha256::digest(token));
     let mut caller = None;
@@ -73,21 +80,21 @@ mod tests {
 
     #[test]
     fn a_token_names_its_caller() {
-        assert_eq!(caller(&list(), "one").unwrap(), "alice");
-        assert_eq!(caller(&list(), "two").unwrap(), "bob");
+        assert_eq!(listed(&list(), "one").unwrap(), "alice");
+        assert_eq!(listed(&list(), "two").unwrap(), "bob");
     }
 
     #[test]
     fn another_token_is_refused() {
         for token in ["", "three", "One", "one "] {
-            let error = caller(&list(), token).unwrap_err();
+            let error = listed(&list(), token).unwrap_err();
             assert_eq!(error.code(), "TokenInvalid");
         }
     }
 
     #[test]
     fn a_garbled_secret_is_our_own_fault() {
-        let error = caller("garbage", "one").unwrap_err();
+        let error = listed("garbage", "one").unwrap_err();
         assert_eq!(error.code(), "TokensInvalid");
     }
 }

@@ -60,15 +60,25 @@ impl EpochKeys {
     /// The key of `epoch`. A key that was not published proves nothing, so one
     /// that differs from the published key is refused.
     pub(crate) async fn secret_key(&self, epoch: u64) -> Result<SecretKey, KeyError> {
-        let (published, text) = tokio::join!(self.epochs.get(epoch), async {
-            self.secret.at_stage(&vrf_key::stage(epoch)).await
-        });
-        let published = published?.ok_or(KeyError::Unpublished)?;
-        let key = vrf_key::parse(text?.expose())?;
-        if hex::encode(key.public_key().as_bytes()) == published.public_key {
-            Ok(key)
-        } else {
-            Err(KeyError::Mismatch)
+        let stage = vrf_key::stage(epoch);
+        let (published, text) = tokio::join!(self.epochs.get(epoch), self.secret.at_stage(&stage));
+        let published = published?.ok_or(KeyError::Unpublished)?.public_key;
+        match usable(text?.expose(), &published) {
+            Ok(key) => Ok(key),
+            // The text is kept for long, and may have been mended since.
+            Err(_) => usable(
+                self.secret.again_at_stage(&stage).await?.expose(),
+                &published,
+            ),
         }
+    }
+}
+
+fn usable(text: &str, published: &str) -> Result<SecretKey, KeyError> {
+    let key = vrf_key::parse(text)?;
+    if hex::encode(key.public_key().as_bytes()) == published {
+        Ok(key)
+    } else {
+        Err(KeyError::Mismatch)
     }
 }

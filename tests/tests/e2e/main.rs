@@ -9,10 +9,15 @@
     reason = "a test may fail anywhere"
 )]
 
+mod alarms;
+mod command;
+mod epochs;
+mod expiry;
 mod faults;
 mod fulfilment;
 mod garbage;
 mod harness;
+mod heights;
 mod iam;
 mod intake;
 mod proxy;

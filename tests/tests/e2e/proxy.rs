@@ -37,6 +37,7 @@ struct Rule {
 struct State {
     rules: Vec<Rule>,
     seen: Vec<String>,
+    reached: usize,
     struck: usize,
 }
 
@@ -91,7 +92,17 @@ impl Proxy {
 
     /// From here on nothing fails.
     pub(crate) fn heal(&self) {
-        self.state.lock().unwrap().rules.clear();
+        let mut state = self.state.lock().unwrap();
+        (state.reached, state.struck) = (0, 0);
+        state.rules.clear();
+    }
+
+    /// Waits until a call that a fault is set for has come.
+    pub(crate) async fn reached(&self) {
+        until("a call that fails", SOON, async || {
+            (self.state.lock().unwrap().reached > 0).then_some(())
+        })
+        .await;
     }
 
     /// Waits until a fault has struck: where the service does what it is asked
@@ -118,10 +129,12 @@ async fn answer(call: &Call, service: &str, state: &Mutex<State>) -> Option<Vec<
         let rule = state.rules.iter_mut().find(|rule| {
             rule.left > 0 && call.operation() == rule.operation && body.contains(rule.holding)
         });
-        rule.map(|rule| {
-            rule.left = rule.left.saturating_sub(usize::from(rule.left != ALWAYS));
+        let fault = rule.map(|rule| {
+            rule.left -= usize::from(rule.left != ALWAYS);
             rule.fault
-        })
+        });
+        state.reached += usize::from(fault.is_some());
+        fault
     };
     if let Some(Fault::Late(delay)) = fault {
         tokio::time::sleep(delay).await;

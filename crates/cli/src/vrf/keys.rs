@@ -15,19 +15,13 @@ use crate::vrf::show::Keys;
 pub(crate) async fn list(api: &Api, output: &Output) -> Result<ExitCode, CliError> {
     let reply = api.keys().await?;
     let Keys { keys } = read(&reply)?;
+    // No table: beside a key there is no room for anything in 80 columns.
     output.show(&reply, |output| {
-        let rows = keys
-            .into_iter()
-            .map(|key| {
-                [
-                    key.epoch.to_string(),
-                    key.active_from.to_string(),
-                    key.suite,
-                    key.public_key,
-                ]
-            })
-            .collect();
-        output.table(["epoch", "active from", "suite", "public key"], rows);
+        for key in keys {
+            output.title(format!("epoch {}, {}", key.epoch, key.suite));
+            output.line(format!("  active from  {}", key.active_from));
+            output.line(format!("  {}", key.public_key));
+        }
     })?;
     Ok(ExitCode::SUCCESS)
 }
