@@ -8,11 +8,12 @@ use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use futures_util::future::join_all;
 use futures_util::stream::{StreamExt, iter};
 use jiff::{SignedDuration, Timestamp};
+use offchain_store::key_epochs::KeyEpoch;
 use offchain_store::vrf::{Origin, Outcome, Record, RequestItem};
 use offchain_vrf::{ProofBundle, PublicKey};
 use serde_json::{Value, json};
 
-use crate::harness::{SOON, World, bundle, offchain_with, until};
+use crate::harness::{SOON, World, bundle, offchain_with, report, until};
 
 /// How an execution ran vrf-fulfil.
 #[derive(Debug, Default)]
@@ -65,9 +66,8 @@ pub(crate) fn proved(record: &Record) -> (Timestamp, ProofBundle) {
     }
 }
 
-/// The key of an epoch, as the API publishes it.
-pub(crate) async fn published_key(world: &World, epoch: u64) -> PublicKey {
-    let keys = world.api.keys().await;
+/// The key of an epoch among those that the API publishes.
+pub(crate) fn public_key(keys: &[KeyEpoch], epoch: u64) -> PublicKey {
     let key = keys.iter().find(|key| key.epoch == epoch).unwrap();
     let bytes = hex::decode(&key.public_key).unwrap();
     PublicKey::from_bytes(key.suite.parse().unwrap(), &bytes).unwrap()
@@ -122,7 +122,7 @@ fn other(value: &Value) -> Value {
 #[tokio::test]
 async fn of_a_hundred_requests_that_fail_nine_times_in_ten_each_ends_fulfilled_once_and_proved() {
     let world = World::alone().await;
-    let _failing = world
+    let failing = world
         .set_env("fulfil", &[("VRF_SIMULATED_FAILURE_RATE", Some("0.9"))])
         .await;
     let start = Instant::now();
@@ -134,6 +134,9 @@ async fn of_a_hundred_requests_that_fail_nine_times_in_ten_each_ends_fulfilled_o
     let window = Duration::from_secs(900);
     let records = world.closed(&ids, window).await;
     let took = start.elapsed();
+    drop(failing);
+    let world = world.no_longer_alone();
+    let keys = world.api.keys().await;
 
     let mut failures = Vec::new();
     for (id, record) in ids.iter().zip(&records) {
@@ -166,8 +169,9 @@ async fn of_a_hundred_requests_that_fail_nine_times_in_ten_each_ends_fulfilled_o
         failures.push(failed);
 
         // Nothing in the bundle can be changed.
-        let key = published_key(&world, record.request.key_epoch).await;
-        bundle.verify_with_key(&key).unwrap();
+        bundle
+            .verify_with_key(&public_key(&keys, record.request.key_epoch))
+            .unwrap();
         for (field, text) in tampered(&bundle) {
             let refused =
                 ProofBundle::from_json(&text).map_or(true, |bundle| bundle.verify().is_err());
@@ -176,13 +180,13 @@ async fn of_a_hundred_requests_that_fail_nine_times_in_ten_each_ends_fulfilled_o
     }
     failures.sort_unstable();
     let attempts = failures.iter().map(|failed| failed + 1).sum::<i64>();
-    println!(
+    report(&format!(
         "100 requests at failure rate 0.9: all fulfilled in {:.1} s, {attempts} attempts, \
          median {}, most {}",
         took.as_secs_f64(),
         failures[49] + 1,
         failures[99] + 1,
-    );
+    ));
     // A hundred requests that fail nine times in ten need a thousand runs, give
     // or take 95 (a standard deviation): the knob is a rate, not a switch.
     assert!((500..=1600).contains(&attempts), "{attempts}");
@@ -209,7 +213,7 @@ async fn the_command_verifies_a_bundle_and_refuses_it_with_any_field_changed() {
         .await;
     let view = world.api.closed(&id, SOON).await;
     let bundle = bundle(&view);
-    let key = published_key(&world, view["key_epoch"].as_u64().unwrap()).await;
+    let key = public_key(&world.api.keys().await, view["key_epoch"].as_u64().unwrap());
     let text = bundle.to_string();
     // Verifying needs neither a deployment nor AWS.
     let offline = [
@@ -357,10 +361,10 @@ async fn no_value_comes_early_and_each_comes_soon_after_it_is_due() {
         .await;
     assert!(orphans.is_empty(), "{orphans:?}");
     late.sort_unstable();
-    println!(
+    report(&format!(
         "lateness of 100 requests: p50 {} ms, p99 {} ms, max {} ms",
         late[49], late[98], late[99]
-    );
+    ));
 }
 
 #[tokio::test]

@@ -1,8 +1,6 @@
 //! What every end-to-end test needs: the stack, its clients, the API, the
 //! `offchain` command, settings that are put back, and waits.
 
-#![allow(dead_code, reason = "a helper is for whichever test needs it next")]
-
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -45,7 +43,6 @@ pub(crate) struct Stack {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Queue {
     pub(crate) url: String,
-    pub(crate) dead_letter: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -57,7 +54,6 @@ pub(crate) struct Vrf {
     pub(crate) key_secret_arn: String,
     pub(crate) api_tokens_secret_arn: String,
     pub(crate) functions: BTreeMap<String, String>,
-    pub(crate) log_groups: BTreeMap<String, String>,
 }
 
 /// Tests run side by side; the stack's settings are one. Who needs them as
@@ -67,9 +63,10 @@ static SETTINGS: RwLock<()> = RwLock::const_new(());
 static DEAD_LETTERS: Mutex<()> = Mutex::const_new(());
 
 enum Turn {
-    Shared(RwLockReadGuard<'static, ()>),
+    Shared(#[allow(dead_code, reason = "held, not read")] RwLockReadGuard<'static, ()>),
     Alone(RwLockWriteGuard<'static, ()>),
-    Indifferent,
+    /// Of a stack that nobody else knows.
+    None,
 }
 
 /// The stack and everything to reach it with.
@@ -87,7 +84,7 @@ pub(crate) struct World {
     pub(crate) keys: KeyEpochs,
     pub(crate) api: Api,
     // The last field: the turn ends when all else is gone.
-    _turn: Turn,
+    turn: Turn,
 }
 
 /// Ends the whole target where there is no stack of its own to test.
@@ -139,16 +136,18 @@ impl World {
         Self::new(stack, turn).await
     }
 
-    /// For a test that passes whatever the settings are, and leaves nothing in
-    /// a dead-letter queue: it neither waits for a value nor for a failure.
-    pub(crate) async fn indifferent() -> Self {
-        Self::new(stack(), Turn::Indifferent).await
-    }
-
     /// Another stack than the tested one, at an endpoint of its own.
     pub(crate) async fn of(stack: Stack, endpoint: &str) -> Self {
         let config = sdk_config(stack.region.clone(), Some(endpoint.to_owned())).await;
-        Self::with(stack, config, Turn::Indifferent)
+        Self::with(stack, config, Turn::None)
+    }
+
+    /// Lets others in again, who share the settings: they are as deployed now.
+    pub(crate) fn no_longer_alone(mut self) -> Self {
+        if let Turn::Alone(turn) = self.turn {
+            self.turn = Turn::Shared(turn.downgrade());
+        }
+        self
     }
 
     async fn new(stack: Stack, turn: Turn) -> Self {
@@ -171,7 +170,7 @@ impl World {
             dynamodb,
             config,
             stack,
-            _turn: turn,
+            turn,
         }
     }
 
@@ -369,9 +368,7 @@ impl World {
                     continue;
                 }
                 let record = self.record(id).await;
-                if record.outcome().unwrap().is_none() {
-                    return None;
-                }
+                record.outcome().unwrap()?;
                 closed.insert(id.clone(), record);
             }
             Some(())
@@ -639,6 +636,11 @@ pub(crate) async fn until<T>(
         );
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Says what was measured, past the test runner, which captures what tests print.
+pub(crate) fn report(text: &str) {
+    let _ = writeln!(std::io::stdout(), "measured: {text}");
 }
 
 /// A text that nothing else has.
