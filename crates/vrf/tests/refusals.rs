@@ -312,11 +312,11 @@ impl rand_core::TryRng for Script {
     type Error = std::convert::Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        unimplemented!()
+        unreachable!("keys are made from bytes")
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        unimplemented!()
+        unreachable!("keys are made from bytes")
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
