@@ -11,7 +11,7 @@ use offchain_codes::Coded;
 use offchain_function::config::{ConfigError, Env};
 use offchain_function::{Handler, config};
 use offchain_store::queue::Queue;
-use offchain_store::vrf::{Record, Requests};
+use offchain_store::vrf::{Requests, Status};
 use offchain_store::{Moment, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -142,11 +142,11 @@ impl Expirer {
         // Where the condition did not hold, the reason may be a value whose
         // reply was lost. The items were read before, so they are read again.
         let fulfilled = !expired
-            && self.requests.load(&id).await?.is_some_and(|record| {
-                record
-                    .fulfilment
-                    .is_some_and(|item| item.vrf_value.is_some())
-            });
+            && self
+                .requests
+                .load(&id)
+                .await?
+                .is_some_and(|record| record.status(now) == Status::Fulfilled);
         self.requests.close(&id).await?;
         Ok(Closed::Request {
             status: if fulfilled { "fulfilled" } else { "expired" },
@@ -165,7 +165,12 @@ impl Expirer {
             // What cannot be read can never be fulfilled.
             let (pending, reason) = match self.requests.load(id).await {
                 Err(StoreError::Item(_)) => (true, UNREADABLE),
-                record => (record?.is_none_or(|record| is_pending(&record)), STALLED),
+                record => (
+                    record?.is_none_or(|record| {
+                        matches!(record.status(now.into()), Status::Pending { .. })
+                    }),
+                    STALLED,
+                ),
             };
             if pending {
                 // The queue is told before the item is closed: told twice is
@@ -202,13 +207,6 @@ impl Expirer {
         }
         Ok(Closed::Sweep(swept))
     }
-}
-
-fn is_pending(record: &Record) -> bool {
-    record
-        .fulfilment
-        .as_ref()
-        .is_none_or(|item| item.vrf_value.is_none() && item.expired_time.is_none())
 }
 
 impl Handler for Expirer {
