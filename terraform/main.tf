@@ -62,3 +62,14 @@ module "vrf" {
   api             = module.http_api
   shared          = local.shared
 }
+
+module "oracle" {
+  source = "./modules/oracle"
+  count  = var.oracle == null ? 0 : 1
+
+  name            = var.name
+  settings        = var.oracle
+  definition_path = "${path.module}/../statemachines/oracle-minute.asl.json"
+  api             = module.http_api
+  shared          = local.shared
+}

@@ -5,7 +5,8 @@ output "stack" {
     region          = var.region
     api_url         = module.http_api.url
     alarm_topic_arn = module.alarms.topic_arn
-    queues          = merge([for vrf in module.vrf : vrf.queues]...)
+    queues          = merge(concat([for vrf in module.vrf : vrf.queues], [for oracle in module.oracle : oracle.queues])...)
     vrf             = one([for vrf in module.vrf : vrf.stack])
+    oracle          = one([for oracle in module.oracle : oracle.stack])
   }
 }

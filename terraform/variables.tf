@@ -267,3 +267,242 @@ variable "vrf" {
     error_message = "vrf.chain.rpc_url must be an http:// or https:// URL without credentials."
   }
 }
+
+variable "oracle" {
+  description = <<-EOT
+    A clock-exact oracle; null leaves it out.
+
+    interval_seconds: from one slot to the next, a divisor of 60.
+    lead_seconds: how long before its first slot a minute is triggered; a trigger that is late by less loses none.
+    head_start_seconds: how long before a slot its function starts, to read the sources.
+    machine_type: EXPRESS, billed by time, without a history; or STANDARD, with one, at twenty times the price.
+    table_name: of the readings; null for <name>-oracle.
+    retention_days: how long a reading is kept.
+    secret_cache_seconds: how long a function keeps what it read of feeds, keys and headers.
+    key_rotation: schedule of new keys, such as rate(30 days); null leaves rotation to the operator.
+    key_activation_delay_seconds: from a key's publication to its first use.
+    lateness_alarm_ms: the alarm rings where one in a hundred readings is written later than this after its slot.
+    staleness_alarm_seconds: the alarm rings where the newest reading is older.
+    allow_private_sources: whether sources may have addresses that are not public. For tests: whoever answers for a source's name could have the function read what is inside.
+    demo: a feed "demo" of random numbers.
+    feeds: feeds of HTTP sources, by name. decimals: digits after the point; quorum: how many sources must agree, null for most of them; max_age_seconds: the oldest answer that counts; max_spread_bps: how far answers may lie apart, in 1/10000 of the median.
+    A source: url, pointer to the number in its JSON (RFC 6901), time_pointer to the number's time, scale: its number is times 10^scale, timeout_ms, header: of the request, whose value `offchain oracle header set SECRET_KEY` stores. A URL is public: give no credentials in it.
+  EOT
+  type = object({
+    interval_seconds             = optional(number, 2)
+    lead_seconds                 = optional(number, 30)
+    head_start_seconds           = optional(number, 1)
+    machine_type                 = optional(string, "EXPRESS")
+    table_name                   = optional(string)
+    retention_days               = optional(number, 30)
+    secret_cache_seconds         = optional(number, 60)
+    key_rotation                 = optional(string)
+    key_activation_delay_seconds = optional(number, 120)
+    lateness_alarm_ms            = optional(number, 500)
+    staleness_alarm_seconds      = optional(number, 60)
+    allow_private_sources        = optional(bool, false)
+    demo                         = optional(bool, true)
+    feeds = optional(map(object({
+      decimals        = number
+      quorum          = optional(number)
+      max_age_seconds = optional(number, 60)
+      max_spread_bps  = optional(number, 200)
+      sources = map(object({
+        url          = string
+        pointer      = string
+        time_pointer = optional(string)
+        scale        = optional(number, 0)
+        timeout_ms   = optional(number, 800)
+        header = optional(object({
+          name       = string
+          secret_key = string
+        }))
+      }))
+    })), {})
+  })
+  default = {}
+
+  validation {
+    condition     = var.oracle == null ? true : contains([1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60], var.oracle.interval_seconds)
+    error_message = "oracle.interval_seconds must be 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60, so that every minute has the same slots; got ${try(var.oracle.interval_seconds, "null")}."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : var.oracle.lead_seconds >= 5 && var.oracle.lead_seconds <= 60 && floor(var.oracle.lead_seconds) == var.oracle.lead_seconds
+    error_message = "oracle.lead_seconds must be a whole number from 5 to 60; got ${try(var.oracle.lead_seconds, "null")}."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : var.oracle.head_start_seconds >= 1 && var.oracle.head_start_seconds <= 5 && floor(var.oracle.head_start_seconds) == var.oracle.head_start_seconds
+    error_message = "oracle.head_start_seconds must be a whole number from 1 to 5; got ${try(var.oracle.head_start_seconds, "null")}."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : var.oracle.lead_seconds > var.oracle.head_start_seconds
+    error_message = "oracle.lead_seconds must be more than head_start_seconds, or the first slot of a minute would be due before its trigger; got ${try(var.oracle.lead_seconds, "null")} and ${try(var.oracle.head_start_seconds, "null")}."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : contains(["EXPRESS", "STANDARD"], var.oracle.machine_type)
+    error_message = "oracle.machine_type must be EXPRESS or STANDARD; got ${jsonencode(try(var.oracle.machine_type, null))}."
+  }
+
+  validation {
+    condition     = try(var.oracle.table_name, null) == null ? true : can(regex("^[A-Za-z0-9_.-]{3,255}$", var.oracle.table_name))
+    error_message = "oracle.table_name must be 3 to 255 letters, digits, underscores, dots and hyphens, or null; got ${jsonencode(try(var.oracle.table_name, null))}."
+  }
+
+  validation {
+    condition     = try(var.oracle.table_name, null) == null ? true : !contains([for table in ["oracle-feeds", "oracle-keys", "vrf", "vrf-keys"] : "${var.name}-${table}"], var.oracle.table_name)
+    error_message = "oracle.table_name must not be the name of another table of the suite; got ${jsonencode(try(var.oracle.table_name, null))}."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : var.oracle.retention_days >= 1 && var.oracle.retention_days <= 3650 && floor(var.oracle.retention_days) == var.oracle.retention_days
+    error_message = "oracle.retention_days must be a whole number from 1 to 3650; got ${try(var.oracle.retention_days, "null")}."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : var.oracle.secret_cache_seconds >= 1 && var.oracle.secret_cache_seconds <= 3600 && floor(var.oracle.secret_cache_seconds) == var.oracle.secret_cache_seconds
+    error_message = "oracle.secret_cache_seconds must be a whole number from 1 to 3600; got ${try(var.oracle.secret_cache_seconds, "null")}."
+  }
+
+  validation {
+    condition     = try(var.oracle.key_rotation, null) == null ? true : can(regex("^(rate|cron)\\(.+\\)$", var.oracle.key_rotation))
+    error_message = "oracle.key_rotation must be a schedule, rate(...) or cron(...), or null; got ${jsonencode(try(var.oracle.key_rotation, null))}."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : var.oracle.key_activation_delay_seconds >= 1 && var.oracle.key_activation_delay_seconds <= 604800 && floor(var.oracle.key_activation_delay_seconds) == var.oracle.key_activation_delay_seconds
+    error_message = "oracle.key_activation_delay_seconds must be a whole number from 1 to 604800; got ${try(var.oracle.key_activation_delay_seconds, "null")}."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : var.oracle.key_activation_delay_seconds >= var.oracle.secret_cache_seconds + var.oracle.head_start_seconds
+    error_message = "oracle.key_activation_delay_seconds must be at least secret_cache_seconds + head_start_seconds, so that every publisher knows an epoch before it counts; got ${try(var.oracle.key_activation_delay_seconds, "null")}, ${try(var.oracle.secret_cache_seconds, "null")} and ${try(var.oracle.head_start_seconds, "null")}."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : var.oracle.lateness_alarm_ms >= 1 && floor(var.oracle.lateness_alarm_ms) == var.oracle.lateness_alarm_ms
+    error_message = "oracle.lateness_alarm_ms must be a whole number of at least 1; got ${try(var.oracle.lateness_alarm_ms, "null")}."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : var.oracle.lateness_alarm_ms < 1000 * var.oracle.interval_seconds
+    error_message = "oracle.lateness_alarm_ms must be less than the interval, after which nothing is published any more; got ${try(var.oracle.lateness_alarm_ms, "null")} ms at an interval of ${try(var.oracle.interval_seconds, "null")} s."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : var.oracle.staleness_alarm_seconds >= 1 && floor(var.oracle.staleness_alarm_seconds) == var.oracle.staleness_alarm_seconds
+    error_message = "oracle.staleness_alarm_seconds must be a whole number of at least 1; got ${try(var.oracle.staleness_alarm_seconds, "null")}."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : var.oracle.staleness_alarm_seconds >= var.oracle.interval_seconds
+    error_message = "oracle.staleness_alarm_seconds must be at least interval_seconds, the age that every reading reaches; got ${try(var.oracle.staleness_alarm_seconds, "null")} and ${try(var.oracle.interval_seconds, "null")}."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : var.oracle.demo || length(var.oracle.feeds) > 0
+    error_message = "oracle needs a feed: give oracle.feeds one, or leave oracle.demo on (oracle = null leaves the oracle out); got demo = ${try(var.oracle.demo, "null")} and no feeds."
+  }
+
+  validation {
+    condition     = var.oracle == null ? true : !(var.oracle.demo && contains(keys(var.oracle.feeds), "demo"))
+    error_message = "oracle.feeds must name no feed \"demo\" while oracle.demo is on; got both."
+  }
+
+  validation {
+    condition     = alltrue([for id in keys(try(var.oracle.feeds, {})) : can(regex("^[a-z][a-z0-9-]{0,31}$", id))])
+    error_message = "oracle.feeds: the name of a feed must be 1 to 32 lower-case letters, digits and hyphens, the first a letter; got ${jsonencode(keys(try(var.oracle.feeds, {})))}."
+  }
+
+  validation {
+    condition = alltrue([for feed in try(var.oracle.feeds, {}) :
+      try(feed.decimals >= 0 && feed.decimals <= 18 && floor(feed.decimals) == feed.decimals, false)
+    ])
+    error_message = "oracle.feeds: decimals must be a whole number from 0 to 18; got ${jsonencode({ for id, feed in try(var.oracle.feeds, {}) : id => feed.decimals })}."
+  }
+
+  validation {
+    condition     = alltrue([for feed in try(var.oracle.feeds, {}) : length(feed.sources) >= 1 && length(feed.sources) <= 16])
+    error_message = "oracle.feeds: a feed must have 1 to 16 sources; got ${jsonencode({ for id, feed in try(var.oracle.feeds, {}) : id => length(feed.sources) })}."
+  }
+
+  validation {
+    condition = alltrue([for feed in try(var.oracle.feeds, {}) :
+      feed.quorum == null ? true : feed.quorum >= 1 && feed.quorum <= length(feed.sources) && floor(feed.quorum) == feed.quorum
+    ])
+    error_message = "oracle.feeds: quorum must be a whole number from 1 to that of the feed's sources, or null for most of them; got ${jsonencode({ for id, feed in try(var.oracle.feeds, {}) : id => "${coalesce(feed.quorum, 1)} of ${length(feed.sources)}" if feed.quorum != null })}."
+  }
+
+  validation {
+    condition = alltrue([for feed in try(var.oracle.feeds, {}) :
+      feed.max_age_seconds >= 1 && feed.max_age_seconds <= 4294967295 && floor(feed.max_age_seconds) == feed.max_age_seconds
+    ])
+    error_message = "oracle.feeds: max_age_seconds must be a whole number from 1 to 4294967295; got ${jsonencode({ for id, feed in try(var.oracle.feeds, {}) : id => feed.max_age_seconds })}."
+  }
+
+  validation {
+    condition = alltrue([for feed in try(var.oracle.feeds, {}) :
+      feed.max_spread_bps >= 0 && feed.max_spread_bps <= 4294967295 && floor(feed.max_spread_bps) == feed.max_spread_bps
+    ])
+    error_message = "oracle.feeds: max_spread_bps must be a whole number from 0 to 4294967295; got ${jsonencode({ for id, feed in try(var.oracle.feeds, {}) : id => feed.max_spread_bps })}."
+  }
+
+  validation {
+    condition = alltrue(flatten([for feed in try(var.oracle.feeds, {}) : [for name in keys(feed.sources) :
+      can(regex("^[a-z][a-z0-9-]{0,31}$", name))
+    ]]))
+    error_message = "oracle.feeds: the name of a source must be 1 to 32 lower-case letters, digits and hyphens, the first a letter; got ${jsonencode({ for id, feed in try(var.oracle.feeds, {}) : id => keys(feed.sources) })}."
+  }
+
+  # No character that readers of URLs disagree about, such as a backslash. What
+  # stands before an @ is not shown.
+  validation {
+    condition = alltrue(flatten([for feed in try(var.oracle.feeds, {}) : [for source in feed.sources :
+      try(length(source.url), 0) <= 2048 &&
+      try(tonumber(regex("^[^?]*:([0-9]+)([/?]|$)", source.url)[0]) <= 65535, true) &&
+      can(regex("^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?([/?][A-Za-z0-9._~:/?\\[\\]@!$&'()*+,;=%-]*)?$", source.url))
+    ]]))
+    error_message = "oracle.feeds: url must be an http:// or https:// URL of at most 2048 characters of RFC 3986, without user name, password, fragment and blanks, such as https://api.example.org/price?of=eth; got ${join(", ", flatten([for feed in try(var.oracle.feeds, {}) : [for source in feed.sources : "\"${try(replace(source.url, "/\\/\\/.*@/", "//...@"), "null")}\""]]))}."
+  }
+
+  validation {
+    condition = alltrue(flatten([for feed in try(var.oracle.feeds, {}) : [for source in feed.sources :
+      [for pointer in concat([source.pointer], source.time_pointer[*]) :
+        try(length(pointer), 0) <= 512 && can(regex("^(/([^/~]|~[01])*)*$", pointer))
+      ]
+    ]]))
+    error_message = "oracle.feeds: pointer and time_pointer must be JSON pointers of RFC 6901 of at most 512 characters: empty, or / before each token, with ~0 for ~ and ~1 for /, such as /result/0/price; got ${jsonencode({ for id, feed in try(var.oracle.feeds, {}) : id => { for name, source in feed.sources : name => concat([source.pointer], source.time_pointer[*]) } })}."
+  }
+
+  validation {
+    condition = alltrue(flatten([for feed in try(var.oracle.feeds, {}) : [for source in feed.sources :
+      source.scale >= -18 && source.scale <= 18 && floor(source.scale) == source.scale
+    ]]))
+    error_message = "oracle.feeds: scale must be a whole number from -18 to 18; got ${jsonencode({ for id, feed in try(var.oracle.feeds, {}) : id => { for name, source in feed.sources : name => source.scale } })}."
+  }
+
+  validation {
+    condition = alltrue(flatten([for feed in try(var.oracle.feeds, {}) : [for source in feed.sources :
+      source.timeout_ms >= 50 && source.timeout_ms <= 10000 && floor(source.timeout_ms) == source.timeout_ms
+    ]]))
+    error_message = "oracle.feeds: timeout_ms must be a whole number from 50 to 10000; got ${jsonencode({ for id, feed in try(var.oracle.feeds, {}) : id => { for name, source in feed.sources : name => source.timeout_ms } })}."
+  }
+
+  validation {
+    condition = alltrue(flatten([for feed in try(var.oracle.feeds, {}) : [for source in feed.sources :
+      [for header in source.header[*] : can(regex("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$", header.name))]
+    ]]))
+    error_message = "oracle.feeds: header.name must be the name of an HTTP header of 1 to 64 characters, such as x-api-key; got ${jsonencode(flatten([for feed in try(var.oracle.feeds, {}) : [for source in feed.sources : source.header[*].name]]))}."
+  }
+
+  # What stands here may be the secret itself, so it is not shown.
+  validation {
+    condition = alltrue(flatten([for feed in try(var.oracle.feeds, {}) : [for source in feed.sources :
+      [for header in source.header[*] : can(regex("^[A-Za-z0-9_.-]{1,64}$", header.secret_key))]
+    ]]))
+    error_message = "oracle.feeds: header.secret_key must be 1 to 64 letters, digits, underscores, dots and hyphens, under which the value is stored; got ${join(", ", flatten([for feed in try(var.oracle.feeds, {}) : [for source in feed.sources : [for header in source.header[*] : "one of ${try(length(header.secret_key), 0)} characters"]]]))}."
+  }
+}

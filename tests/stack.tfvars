@@ -10,3 +10,8 @@ vrf = {
     block_seconds       = 1
   }
 }
+oracle = {
+  allow_private_sources        = true
+  secret_cache_seconds         = 2
+  key_activation_delay_seconds = 8
+}

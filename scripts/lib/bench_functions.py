@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 from runtime_api import RuntimeApi
@@ -50,25 +51,48 @@ ENVIRONMENT = {
     "VRF_SIMULATED_FAILURE_RATE": "0",
     "VRF_SUITE": "ECVRF-EDWARDS25519-SHA512-TAI",
     "VRF_KEY_ACTIVATION_DELAY_SECONDS": "60",
+    "ORACLE_SUITE": "bench",
+    "ORACLE_READINGS_TABLE": "bench-oracle",
+    "ORACLE_FEEDS_TABLE": "bench-oracle-feeds",
+    "ORACLE_KEYS_TABLE": "bench-oracle-keys",
+    "ORACLE_KEY_SECRET_ARN": ARN.format("secretsmanager", "secret:bench-oracle-key"),
+    "ORACLE_HEADERS_SECRET_ARN": ARN.format("secretsmanager", "secret:bench-oracle-headers"),
+    "ORACLE_INTERVAL_SECONDS": "2",
+    "ORACLE_HEAD_START_SECONDS": "1",
+    "ORACLE_RETENTION_DAYS": "30",
+    "ORACLE_SECRET_CACHE_SECONDS": "60",
+    "ORACLE_ALLOW_PRIVATE_SOURCES": "false",
+    "ORACLE_KEY_ACTIVATION_DELAY_SECONDS": "60",
 }
+
+
+def http(path):
+    """A request of the HTTP API for a route without parameters."""
+    return {
+        "version": "2.0", "routeKey": f"GET {path}", "rawPath": path, "rawQueryString": "",
+        "headers": {}, "isBase64Encoded": False,
+        "requestContext": {
+            "accountId": "123456789012", "apiId": "bench", "domainName": "bench", "requestId": "bench",
+            "stage": "$default", "time": "01/Jan/2026:00:00:00 +0000", "timeEpoch": 1767225600000,
+            "http": {
+                "method": "GET", "path": path, "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1", "userAgent": "bench",
+            },
+        },
+    }
+
+
+def slot():
+    """The slot that comes next: oracle-publish refuses any other."""
+    return datetime.fromtimestamp(time.time() // 2 * 2 + 2, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
 
 EVENTS = {
     "vrf-request": {
         "queue_delay_seconds": {"min": 0, "max": 120}, "target_blocks": {"min": 0, "max": 10},
         "block_seconds": 30, "bounds": {"min": 0, "max": 999},
     },
-    "vrf-api": {
-        "version": "2.0", "routeKey": "GET /v1/vrf/keys", "rawPath": "/v1/vrf/keys", "rawQueryString": "",
-        "headers": {}, "isBase64Encoded": False,
-        "requestContext": {
-            "accountId": "123456789012", "apiId": "bench", "domainName": "bench", "requestId": "bench",
-            "stage": "$default", "time": "01/Jan/2026:00:00:00 +0000", "timeEpoch": 1767225600000,
-            "http": {
-                "method": "GET", "path": "/v1/vrf/keys", "protocol": "HTTP/1.1",
-                "sourceIp": "127.0.0.1", "userAgent": "bench",
-            },
-        },
-    },
+    "vrf-api": http("/v1/vrf/keys"),
     "vrf-start": {"Records": [{
         "messageId": REQUEST, "receiptHandle": "bench", "body": json.dumps({"request_id": REQUEST}), "attributes": {},
         "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs", "awsRegion": "us-east-1",
@@ -78,6 +102,10 @@ EVENTS = {
     "vrf-fulfil": {"request_id": REQUEST},
     "vrf-expire": {"sweep": True},
     "vrf-rotate-key": {"action": "reconcile"},
+    "oracle-publish": lambda: {"slot": slot()},
+    "oracle-missed": {"sweep": True},
+    "oracle-api": http("/v1/feeds"),
+    "oracle-rotate-key": {"action": "reconcile"},
 }
 
 
@@ -111,7 +139,8 @@ def measure(function, binary, zipped, runs):
         times.append(ready)
         if run == runs - 1:
             idle = memory(process.pid)
-            api.events.put(EVENTS.get(function, {}))
+            event = EVENTS.get(function, {})
+            api.events.put(event() if callable(event) else event)
             try:
                 answer = api.answers.get(timeout=60)[0]
                 api.asked.get(timeout=10)
@@ -142,13 +171,13 @@ def verdict(result):
 
 
 def table(results):
-    print(f"    {'':<16} {'ready, ms':>18}    {'resident, MB':>26}    {'size, MB':>16}")
-    print(f"    {'':<16} {'min':>8} {'median':>9}    {'ready':>6} {'invoked':>9} {'peak':>7}     {'binary':>7} {'zip':>8}")
+    print(f"    {'':<17} {'ready, ms':>18}    {'resident, MB':>26}    {'size, MB':>16}")
+    print(f"    {'':<17} {'min':>8} {'median':>9}    {'ready':>6} {'invoked':>9} {'peak':>7}     {'binary':>7} {'zip':>8}")
     for result in results:
         mark = {name: "✓" if met else "✗" for name, met in result["met"].items()}
         ready, resident = result["ready_ms"], result["resident_mb"]
         print(
-            f"    {result['function']:<16} {ready['min']:>8.1f} {ready['median']:>9.1f} {mark['ready_ms']}"
+            f"    {result['function']:<17} {ready['min']:>8.1f} {ready['median']:>9.1f} {mark['ready_ms']}"
             f"  {resident['ready']:>6.1f} {resident['invoked']:>9.1f} {mark['resident_mb']} {resident['peak']:>6.1f}"
             f"     {result['binary_mb']:>7.2f} {result['zip_mb']:>8.2f} {mark['zip_mb']}"
         )

@@ -1,16 +1,33 @@
-"""MiniStack, plus the five things this suite needs that MiniStack 1.5.33 lacks.
+"""MiniStack, plus what this suite needs that MiniStack 1.5.33 lacks.
 
 1. Queue metrics. AWS publishes AWS/SQS metrics of every queue; MiniStack publishes
    none, so no alarm on a dead-letter queue could fire.
 2. Alarms that look at their own dimensions. MiniStack evaluates an alarm over all
    series of its metric name, so one full queue would fire the alarm of every queue.
-3. All of an alarm's fields in the XML answer that Terraform's provider reads;
-   MiniStack leaves most out, and each plan would set every alarm anew.
+3. An alarm's fields as Terraform's provider reads them. MiniStack leaves most out of
+   its XML, and gives an alarm on a percentile a second statistic; each plan would
+   set every alarm anew.
 4. Snapshots. MiniStack saves its state when it is asked to stop and at no other
    time; here it is saved every few seconds too, so that `kill -9` or a power cut
-   costs seconds; SIGUSR1 asks for one now. MiniStack replaces each file atomically.
+   costs seconds (a minute or two once tables hold tens of thousands of items);
+   SIGUSR1 asks for one now. MiniStack replaces each file atomically. It also copies
+   each item of a table, which takes longer than the time between two writes, and a
+   copy fails where a write comes between; items are replaced, never changed, so here
+   the tables alone are copied.
 5. Executions that outlive a restart. AWS would go on with them; MiniStack declares
    them failed. Here they begin again, which the suite's machines are made for.
+6. Schedules that know their time. Scheduler replaces `<aws.scheduler.scheduled-time>`
+   and its like in a target's input; MiniStack passes them on. It also looks every 10 s
+   only, and counts a rate from when it last looked; here it looks every second, and a
+   rate does not drift.
+7. Metrics in log lines. AWS reads the embedded metric format; MiniStack does not.
+8. The capacity that tables use, which AWS publishes as metrics, and MiniStack does not.
+9. Express executions without status events, of which AWS sends none.
+10. Histories that hold the states inside a Map, which MiniStack's leave out, and whose
+    events each have a number of their own.
+11. An end to what is kept. MiniStack keeps every log line, execution and event for
+    ever; of the oracle's there are 43,200 a day. What is older than the times below
+    is dropped.
 
 The environment starts empty: no credentials, profile or proxy of the user reaches
 the functions, which inherit it.
@@ -19,15 +36,20 @@ the functions, which inherit it.
 import argparse
 import asyncio
 import contextlib
+import copy
 import importlib.metadata
+import json
 import logging
+import math
 import os
 import re
+import secrets
 import signal
 import sys
 import tempfile
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -35,15 +57,31 @@ MINISTACK_VERSION = "1.5.33"
 # What the patches below read or replace, by module of ministack.services.
 PATCHED = {
     "cloudwatch": (
-        "_alarms", "_metrics", "_evaluate_alarm", "_evaluate_all_alarms", "_calc_stats",
-        "_stat_value", "_dims_key", "_dims_from_list", "_record_history",
-        "_dispatch_alarm_actions", "_evaluate_parent_alarms", "_describe_alarms", "record_metric",
+        "_alarms", "_metrics", "_evaluate_alarm", "_evaluate_all_alarms", "_evict_old_metrics", "_calc_stats",
+        "_stat_value", "_dims_key", "_dims_from_list", "_record_history", "_dispatch_alarm_actions",
+        "_evaluate_parent_alarms", "_describe_alarms", "_put_metric_alarm", "_store_datum", "record_metric",
     ),
+    "cloudwatch_logs": ("_append_log_events", "_log_groups"),
+    "dynamodb": (
+        "_tables", "_tags", "_ttl_settings", "_pitr_settings", "_kinesis_destinations", "_contributor_insights",
+        "_backups", "_resource_policies", "_exports", "_imports", "_INDEX_MEMBERS", "_add_consumed_capacity",
+        "_item_size_bytes", "get_state",
+    ),
+    "eventbridge": ("_cron_next_fire", "_events_log", "_invoke_target", "_parse_cron_fields", "_parse_rate_seconds"),
+    "scheduler": ("_SCHEDULE_TICK_INTERVAL", "_schedule_last_fired"),
     "sqs": ("_queues", "_refresh_counts"),
-    "stepfunctions": ("_executions", "_start_execution"),
+    "stepfunctions": (
+        "_add_event", "_emit_execution_status_event", "_executions", "_execute_choice", "_execute_map",
+        "_execute_parallel", "_execute_pass", "_execute_task", "_execute_wait", "_iso_to_epoch_ms",
+        "_start_execution", "_state_machines",
+    ),
 }
-# Metrics older than this are dropped: two weeks of samples would fill the memory.
-METRIC_RETENTION_SECONDS = 3600
+# How long things are kept, in seconds. Queues have a sample every two seconds; a
+# Standard execution's history lasts 90 days on AWS, an Express one has none.
+METRIC_RETENTION = 3600
+QUEUE_METRIC_RETENTION = 600
+LOG_RETENTION = 3600
+EXECUTION_RETENTION = {"EXPRESS": 3600, "STANDARD": 86400}
 COMPARISONS = {
     "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
     "GreaterThanThreshold": lambda value, threshold: value > threshold,
@@ -59,11 +97,16 @@ def parse_arguments():
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
     parser.add_argument("--dir", type=Path, required=True, help="folder for state and temporary files")
     parser.add_argument("--region", default="us-east-1")
+    parser.add_argument(
+        "--functions-endpoint", metavar="URL",
+        help="where functions find AWS, if not here: a proxy, by which a test breaks their calls",
+    )
     parser.add_argument("--metrics-every", type=float, default=2, metavar="SECONDS")
     parser.add_argument("--snapshot-every", type=float, default=15, metavar="SECONDS")
     parser.add_argument(
         "--alarm-period", type=float, default=10, metavar="SECONDS",
-        help="upper limit of an alarm's period, so that it returns to OK without a minute's wait",
+        help="upper limit of the period of alarms on AWS's own metrics, so that they return to OK "
+        "without a minute's wait; and how late a metric of the suite's own may be",
     )
     return parser.parse_args()
 
@@ -88,7 +131,7 @@ def set_environment(args):
         S3_PERSIST="1",
         MINISTACK_REGION=args.region,
         # Functions reach the emulator only if its own process has this set.
-        AWS_ENDPOINT_URL=f"http://127.0.0.1:{args.port}",
+        AWS_ENDPOINT_URL=args.functions_endpoint or f"http://127.0.0.1:{args.port}",
         LAMBDA_EXECUTOR="local",
         LAMBDA_ASYNC_RETRY_BASE_SECONDS="0.2",
         LAMBDA_ASYNC_RETRY_MAX_SECONDS="2",
@@ -106,31 +149,30 @@ def fail(message):
 
 
 def load_services():
-    """The patched modules, or a clear end where a pin and the patches disagree."""
+    """MiniStack's app, its patched modules and its request scope; or a clear end where a pin
+    and the patches disagree."""
     try:
         version = importlib.metadata.version("ministack")
         import ministack.app
-        import ministack.services.cloudwatch
-        import ministack.services.sqs
-        import ministack.services.stepfunctions
         from ministack.core.responses import request_scope
+
+        services = {module: importlib.import_module(f"ministack.services.{module}") for module in PATCHED}
     except ImportError as error:
         fail(f"ministack does not import ({error}): remove .venv and run the command again")
     if version != MINISTACK_VERSION:
         fail(f"these patches are for ministack {MINISTACK_VERSION}, found {version}: see scripts/requirements/local.txt")
-    services = ministack.services
     missing = [
         f"ministack.services.{module}.{name}"
         for module, names in PATCHED.items()
         for name in names
-        if not hasattr(getattr(services, module), name)
+        if not hasattr(services[module], name)
     ]
     for name in ("_run_ready_scripts", "_build_persistence_save_dict", "save_all", "main"):
         if not hasattr(ministack.app, name):
             missing.append(f"ministack.app.{name}")
     if missing:
         fail(f"ministack {version} lacks what is patched here: {', '.join(missing)}")
-    return ministack.app, services.cloudwatch, services.sqs, services.stepfunctions, request_scope
+    return ministack.app, argparse.Namespace(**services), request_scope
 
 
 def alarm_state(alarm, points, statistic, period_limit, now):
@@ -138,19 +180,34 @@ def alarm_state(alarm, points, statistic, period_limit, now):
 
     The last EvaluationPeriods windows are judged one by one; DatapointsToAlarm of
     them must breach. A window without points counts as TreatMissingData says.
+
+    AWS's own metrics come every few seconds here, so their windows may be short. The
+    suite's come once a minute and need the alarm's own period; where a point comes a
+    little late, those just before the window stand in for it, as on AWS, which looks
+    back further than the windows.
     """
     compare = COMPARISONS.get(alarm.get("ComparisonOperator"))
     if compare is None:
         return None
-    period = min(alarm.get("Period") or 60, period_limit)
+    period, late = alarm.get("Period") or 60, 0
+    if alarm["Namespace"].startswith("AWS/"):
+        period = min(period, period_limit)
+    else:
+        late = period_limit
     windows = alarm.get("EvaluationPeriods") or 1
     needed = alarm.get("DatapointsToAlarm") or windows
     threshold = alarm.get("Threshold", 0)
     missing_as = alarm.get("TreatMissingData") or "missing"
+
+    def value_of(begin, end):
+        return statistic([p for p in points if begin < p["Timestamp"] <= end])
+
     values, breaching = [], 0
     for index in range(windows):
         end = now - index * period
-        value = statistic([p for p in points if end - period < p["Timestamp"] <= end])
+        value = value_of(end - period, end)
+        if value is None and late:
+            value = value_of(end - period - late, end)
         if value is not None:
             values.append(value)
         if compare(value, threshold) if value is not None else missing_as == "breaching":
@@ -217,7 +274,7 @@ def alarm_fields(alarm):
 
 
 def patch_alarm_description(cloudwatch):
-    describe = cloudwatch._describe_alarms
+    describe, put = cloudwatch._describe_alarms, cloudwatch._put_metric_alarm
     member = re.compile(r"(<member><AlarmName>([^<]*)</AlarmName>.*?)(</member>)", re.DOTALL)
 
     def complete(match):
@@ -230,7 +287,15 @@ def patch_alarm_description(cloudwatch):
             body = member.sub(complete, body.decode()).encode()
         return status, headers, body
 
+    def put_one_statistic(*request):
+        answer = put(*request)
+        for alarm in cloudwatch._alarms.values():
+            if alarm.get("ExtendedStatistic"):
+                alarm.pop("Statistic", None)
+        return answer
+
     cloudwatch._describe_alarms = describe_all
+    cloudwatch._put_metric_alarm = put_one_statistic
 
 
 def age_of_oldest(messages, now):
@@ -258,12 +323,200 @@ def publish_metrics(cloudwatch, sqs, request_scope):
                 ("ApproximateAgeOfOldestMessage", age_of_oldest(queue["messages"], now), "Seconds"),
             ):
                 cloudwatch.record_metric("AWS/SQS", metric, float(value), unit, dimensions)
-    for points in list(cloudwatch._metrics._data.values()):
-        while points and points[0]["Timestamp"] < now - METRIC_RETENTION_SECONDS:
-            points.pop(0)
     for account, region in scopes:
         with request_scope(account, region):
             cloudwatch._evaluate_all_alarms()
+
+
+def embedded_metrics(message):
+    """(namespace, name, unit, dimensions, seconds, values) of each metric that a log line in the
+    embedded metric format holds. A line that is not quite in that format holds none, as on AWS.
+    """
+    if not message.startswith("{") or '"_aws"' not in message:
+        return []
+    try:
+        line = json.loads(message)
+        metadata = line["_aws"]
+        return [
+            (
+                directive["Namespace"], metric["Name"], metric.get("Unit", "None"),
+                {name: text_of(line[name]) for name in names},
+                metadata["Timestamp"] / 1000, numbers_of(line[metric["Name"]]),
+            )
+            for directive in metadata["CloudWatchMetrics"]
+            for names in directive["Dimensions"]
+            for metric in directive["Metrics"]
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return []
+
+
+def text_of(value):
+    if not isinstance(value, str):
+        raise TypeError("a dimension is no text")
+    return value
+
+
+def numbers_of(value):
+    numbers = value if isinstance(value, list) else [value]
+    if len(numbers) > 100 or any(type(number) not in (int, float) for number in numbers):
+        raise TypeError("a metric is no number, nor a list of up to 100")
+    return numbers
+
+
+def patch_log_metrics(cloudwatch, cloudwatch_logs):
+    append = cloudwatch_logs._append_log_events
+
+    def append_and_measure(stream, events):
+        append(stream, events)
+        for event in events:
+            for namespace, name, unit, dimensions, seconds, values in embedded_metrics(event["message"]):
+                cloudwatch._store_datum(namespace, name, dimensions, seconds, unit, None, values, None, None)
+
+    cloudwatch_logs._append_log_events = append_and_measure
+
+
+def patch_capacity_metrics(cloudwatch, dynamodb):
+    add = dynamodb._add_consumed_capacity
+
+    def add_and_measure(result, data, table, **change):
+        add(result, data, table, **change)
+        if change.get("write"):
+            name, counted = "ConsumedWriteCapacityUnits", {}
+            add(counted, {"ReturnConsumedCapacity": "TOTAL"}, table, **change)
+            units = counted["ConsumedCapacity"]["CapacityUnits"]
+        else:
+            name, items = "ConsumedReadCapacityUnits", result.get("Items") or [result.get("Item") or {}]
+            size = sum(map(dynamodb._item_size_bytes, items))
+            units = max(1, math.ceil(size / 4096)) * (1 if data.get("ConsistentRead") else 0.5)
+        cloudwatch.record_metric("AWS/DynamoDB", name, units, "Count", {"TableName": table})
+
+    dynamodb._add_consumed_capacity = add_and_measure
+
+
+def due_time(expression, created, now, eventbridge):
+    """The time at which a schedule that fires now was due, in seconds."""
+    interval = eventbridge._parse_rate_seconds(expression)
+    if interval:
+        return created + (now - created) // interval * interval
+    fields = eventbridge._parse_cron_fields(expression)
+    if not fields:
+        return now
+    minute = timedelta(minutes=1)
+    due = datetime.fromtimestamp(now, timezone.utc).replace(second=0, microsecond=0)
+    # The minute itself, or an earlier one where this machine has slept since.
+    while eventbridge._cron_next_fire(fields, due - minute) > due:
+        due -= minute
+    return due.timestamp()
+
+
+def with_context(text, arn, due):
+    """A schedule's input as Scheduler hands it on (AWS page "Adding context attributes")."""
+    for name, value in (
+        ("schedule-arn", arn),
+        ("scheduled-time", datetime.fromtimestamp(due, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")),
+        ("execution-id", secrets.token_hex(8)),
+        ("attempt-number", "1"),
+    ):
+        text = text.replace(f"<aws.scheduler.{name}>", value)
+    return text
+
+
+def patch_schedules(scheduler, eventbridge):
+    invoke = eventbridge._invoke_target
+
+    def invoke_in_context(target, event, rule, view=None):
+        # Rules have no such window; their inputs know no context attributes.
+        if "FlexibleTimeWindow" in rule:
+            due = due_time(rule["ScheduleExpression"], rule["CreationDate"], event["Time"], eventbridge)
+            key = (event["Account"], event["Region"], f"{rule['GroupName']}/{rule['Name']}")
+            scheduler._schedule_last_fired[key] = due
+            if target.get("Input"):
+                target = {**target, "Input": with_context(target["Input"], rule["Arn"], due)}
+        return invoke(target, event, rule, view)
+
+    eventbridge._invoke_target = invoke_in_context
+    scheduler._SCHEDULE_TICK_INTERVAL = 1
+
+
+def patch_executions(stepfunctions):
+    emit, add, adding = stepfunctions._emit_execution_status_event, stepfunctions._add_event, threading.Lock()
+
+    def emit_of_standard(execution):
+        machine = stepfunctions._state_machines.get(execution["stateMachineArn"]) or {}
+        if machine.get("type") != "EXPRESS":
+            emit(execution)
+
+    def add_alone(execution, event_type, details=None):
+        # The items of a Map add theirs from threads of their own.
+        with adding:
+            return add(execution, event_type, details)
+
+    def recorded(kind, execute):
+        def run(state, state_input, *rest):
+            context = (rest and rest[-1]) or {}
+            execution = None
+            if "Map" in context:
+                execution = stepfunctions._executions.get(context.get("Execution", {}).get("Id"))
+            if execution is None:
+                return execute(state, state_input, *rest)
+            name = context["State"]["Name"]
+            add_alone(execution, f"{kind}StateEntered", {
+                "stateEnteredEventDetails": {"name": name, "input": json.dumps(state_input)},
+            })
+            output, following = execute(state, state_input, *rest)
+            add_alone(execution, f"{kind}StateExited", {
+                "stateExitedEventDetails": {"name": name, "output": json.dumps(output)},
+            })
+            return output, following
+
+        return run
+
+    stepfunctions._emit_execution_status_event = emit_of_standard
+    stepfunctions._add_event = add_alone
+    for kind in ("Choice", "Map", "Parallel", "Pass", "Task", "Wait"):
+        name = f"_execute_{kind.lower()}"
+        setattr(stepfunctions, name, recorded(kind, getattr(stepfunctions, name)))
+
+
+def patch_table_state(dynamodb, scoped_dict):
+    def get_state():
+        tables = scoped_dict()
+        for (account, region, name), table in dynamodb._tables.all_items():
+            kept = {key: value for key, value in table.items() if key not in ("items", dynamodb._INDEX_MEMBERS)}
+            items = {key: dict(under) for key, under in list(table["items"].items())}
+            tables.set_scoped(account, region, name, {**copy.deepcopy(kept), "items": items})
+        return {"tables": tables} | {
+            name: copy.deepcopy(getattr(dynamodb, f"_{name}")) for name in (
+                "tags", "ttl_settings", "pitr_settings", "kinesis_destinations", "contributor_insights",
+                "backups", "resource_policies", "exports", "imports",
+            )
+        }
+
+    dynamodb.get_state = get_state
+
+
+def forget_the_old(services, now):
+    """Drops what has been kept long enough."""
+    for (_account, _region, (namespace, *_)), points in list(services.cloudwatch._metrics._data.items()):
+        retention = QUEUE_METRIC_RETENTION if namespace == "AWS/SQS" else METRIC_RETENTION
+        while points and points[0]["Timestamp"] < now - retention:
+            points.pop(0)
+    for group in list(services.cloudwatch_logs._log_groups._data.values()):
+        # Each invocation has a stream of its own.
+        for name, stream in list(group["streams"].items()):
+            if (stream["lastEventTimestamp"] or stream["creationTime"]) / 1000 < now - LOG_RETENTION:
+                group["streams"].pop(name, None)
+    executions, machines = services.stepfunctions._executions._data, services.stepfunctions._state_machines._data
+    for key, execution in list(executions.items()):
+        ended = services.stepfunctions._iso_to_epoch_ms(execution.get("stopDate"))
+        machine = machines.get((*key[:2], execution["stateMachineArn"])) or {}
+        retention = EXECUTION_RETENTION[machine.get("type", "STANDARD")]
+        if ended and ended / 1000 < now - retention:
+            executions.pop(key, None)
+    # Nothing reads these: rules and archives have had them.
+    for events in list(services.eventbridge._events_log._data.values()):
+        events.clear()
 
 
 def resume_executions(stepfunctions, request_scope):
@@ -284,16 +537,30 @@ def resume_executions(stepfunctions, request_scope):
 
 
 async def forever(step, every, wanted=None):
-    """Run a step every so many seconds, and at once where it is wanted."""
-    wanted = wanted or asyncio.Event()
+    """Run a step every so many seconds, and at once where it is wanted; less often where it takes
+    more than a twentieth of the time."""
+    wanted, took = wanted or asyncio.Event(), 0
     while True:
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(wanted.wait(), every)
+            await asyncio.wait_for(wanted.wait(), max(every, 20 * took))
         wanted.clear()
+        began = time.monotonic()
         try:
             await step()
         except Exception:
             log.exception("%s failed", step.__name__)
+        took = time.monotonic() - began
+
+
+def retried(get_state):
+    """A state's copy, begun again where the state changed meanwhile."""
+    def get():
+        for _ in range(4):
+            with contextlib.suppress(RuntimeError):
+                return get_state()
+        return get_state()
+
+    return get
 
 
 def main():
@@ -302,24 +569,35 @@ def main():
         os.setsid()  # Ctrl-C at the terminal that started it stays there
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
     set_environment(args)
-    app, cloudwatch, sqs, stepfunctions, request_scope = load_services()
+    app, services, request_scope = load_services()
+    cloudwatch, stepfunctions = services.cloudwatch, services.stepfunctions
     logging.getLogger("persistence").setLevel(logging.WARNING)
     patch_alarms(cloudwatch, args.alarm_period)
     patch_alarm_description(cloudwatch)
+    patch_log_metrics(cloudwatch, services.cloudwatch_logs)
+    patch_capacity_metrics(cloudwatch, services.dynamodb)
+    patch_schedules(services.scheduler, services.eventbridge)
+    patch_executions(stepfunctions)
+    patch_table_state(services.dynamodb, type(services.dynamodb._tables))
+    # Done below, without putting a new list in the place of one that others append to.
+    cloudwatch._evict_old_metrics = lambda: None
     save_all, run_ready_scripts = app.save_all, app._run_ready_scripts
     saving = threading.Lock()
 
-    def save_alone(services):
+    def save_alone(states):
         # The last save at the end must not meet a snapshot in the same file.
         with saving:
-            save_all(services)
+            save_all({name: retried(get_state) for name, get_state in states.items()})
 
     async def publish():
-        publish_metrics(cloudwatch, sqs, request_scope)
+        publish_metrics(cloudwatch, services.sqs, request_scope)
+
+    async def forget():
+        forget_the_old(services, time.time())
 
     async def snapshot():
         # A thread, so that requests go on; a service that changes under the copy
-        # keeps its previous file until the next round.
+        # time and again keeps its previous file until the next round.
         await asyncio.to_thread(save_alone, app._build_persistence_save_dict())
 
     async def run_after_start():
@@ -328,7 +606,11 @@ def main():
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, wanted.set)
         await run_ready_scripts()
         resume_executions(stepfunctions, request_scope)
-        await asyncio.gather(forever(publish, args.metrics_every), forever(snapshot, args.snapshot_every, wanted))
+        await asyncio.gather(
+            forever(publish, args.metrics_every),
+            forever(forget, 60),
+            forever(snapshot, args.snapshot_every, wanted),
+        )
 
     app.save_all = save_alone
     app._run_ready_scripts = run_after_start

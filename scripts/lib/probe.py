@@ -36,12 +36,11 @@ def holds_resources(stack, endpoint):
     region = stack["region"]
     for queue in stack["queues"].values():
         yield call(endpoint, region, "sqs", "AmazonSQS.GetQueueAttributes", "1.0", {"QueueUrl": queue["url"]})
-    for service in (stack.get("vrf"),):
-        if not service:
-            continue
-        for table in (service["table"], service["keys_table"]):
+    for service in filter(None, (stack.get("vrf"), stack.get("oracle"))):
+        named = {kind: [value for name, value in service.items() if name.endswith(kind)] for kind in ("table", "secret_arn")}
+        for table in named["table"]:
             yield call(endpoint, region, "dynamodb", "DynamoDB_20120810.DescribeTable", "1.0", {"TableName": table})
-        for secret in (service["key_secret_arn"], service["api_tokens_secret_arn"]):
+        for secret in named["secret_arn"]:
             yield call(endpoint, region, "secretsmanager", "secretsmanager.DescribeSecret", "1.1", {"SecretId": secret})
         yield call(
             endpoint, region, "states", "AWSStepFunctions.DescribeStateMachine", "1.0",

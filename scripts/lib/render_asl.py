@@ -2,8 +2,8 @@
 
     render_asl.py OUT FILE...
 
-`${name_arn}` becomes an ARN, every other `${name}` the number 1, as Terraform's
-templatefile would put them; `$${` stays a plain `${`.
+`${name_arn}` becomes an ARN, `${partition}` that of an ARN, every other `${name}` the
+number 1, as Terraform's templatefile would put them; `$${` stays a plain `${`.
 """
 
 import json
@@ -16,8 +16,14 @@ ARN = "arn:aws:lambda:us-east-1:123456789012:function:stand-in"
 
 
 def render(text):
-    filled = PLACEHOLDER.sub(lambda match: ARN if match[1].endswith("_arn") else "1", text)
+    filled = PLACEHOLDER.sub(lambda match: stand_in(match[1]), text)
     return filled.replace("$${", "${")
+
+
+def stand_in(name):
+    if name.endswith("_arn"):
+        return ARN
+    return "aws" if name == "partition" else "1"
 
 
 def main(out, files):

@@ -10,16 +10,18 @@ variables {
 
 run "the_stack_output_names_what_scripts_need" {
   assert {
-    condition     = keys(output.stack) == ["alarm_topic_arn", "api_url", "name", "queues", "region", "vrf"]
+    condition     = keys(output.stack) == ["alarm_topic_arn", "api_url", "name", "oracle", "queues", "region", "vrf"]
     error_message = "The stack has: ${jsonencode(keys(output.stack))}"
   }
 
   assert {
     condition = { for name, queue in output.stack.queues : name => queue.dead_letter } == {
-      offchain-vrf-requests       = false
-      offchain-vrf-requests-dlq   = true
-      offchain-vrf-executions-dlq = true
-      offchain-vrf-schedules-dlq  = true
+      offchain-vrf-requests         = false
+      offchain-vrf-requests-dlq     = true
+      offchain-vrf-executions-dlq   = true
+      offchain-vrf-schedules-dlq    = true
+      offchain-oracle-minutes-dlq   = true
+      offchain-oracle-schedules-dlq = true
     }
     error_message = "The queues are: ${jsonencode(output.stack.queues)}"
   }
@@ -27,6 +29,40 @@ run "the_stack_output_names_what_scripts_need" {
   assert {
     condition     = keys(output.stack.vrf.functions) == ["api", "expire", "fulfil", "height", "request", "rotate-key", "start"]
     error_message = "The functions are: ${jsonencode(output.stack.vrf.functions)}"
+  }
+
+  assert {
+    condition = output.stack.oracle.functions == {
+      publish    = "offchain-oracle-publish"
+      missed     = "offchain-oracle-missed"
+      api        = "offchain-oracle-api"
+      rotate-key = "offchain-oracle-rotate-key"
+    }
+    error_message = "The functions are: ${jsonencode(output.stack.oracle.functions)}"
+  }
+
+  assert {
+    condition = output.stack.oracle.log_groups == {
+      offchain-oracle-publish    = "/aws/lambda/offchain-oracle-publish"
+      offchain-oracle-missed     = "/aws/lambda/offchain-oracle-missed"
+      offchain-oracle-api        = "/aws/lambda/offchain-oracle-api"
+      offchain-oracle-rotate-key = "/aws/lambda/offchain-oracle-rotate-key"
+      offchain-oracle-minute     = "/aws/vendedlogs/states/offchain-oracle-minute"
+    }
+    error_message = "The log groups are: ${jsonencode(output.stack.oracle.log_groups)}"
+  }
+
+  assert {
+    condition = { for name, value in output.stack.oracle : name => value if !contains(["functions", "log_groups", "key_secret_arn", "headers_secret_arn"], name) } == {
+      table             = "offchain-oracle"
+      feeds_table       = "offchain-oracle-feeds"
+      keys_table        = "offchain-oracle-keys"
+      state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-oracle-minute"
+      machine_type      = "EXPRESS"
+      interval_seconds  = 2
+      lead_seconds      = 30
+    }
+    error_message = "The oracle has: ${jsonencode(output.stack.oracle)}"
   }
 }
 
@@ -36,8 +72,31 @@ run "vrf_null_leaves_the_subsystem_out" {
   }
 
   assert {
-    condition     = length(module.vrf) == 0 && output.stack.vrf == null && length(output.stack.queues) == 0
+    condition     = length(module.vrf) == 0 && output.stack.vrf == null && keys(output.stack.queues) == ["offchain-oracle-minutes-dlq", "offchain-oracle-schedules-dlq"]
     error_message = "Something of the VRF is left: ${jsonencode(output.stack)}"
+  }
+}
+
+run "oracle_null_leaves_the_subsystem_out" {
+  variables {
+    oracle = null
+  }
+
+  assert {
+    condition     = length(module.oracle) == 0 && output.stack.oracle == null && length([for name in keys(output.stack.queues) : name if startswith(name, "offchain-oracle")]) == 0
+    error_message = "Something of the oracle is left: ${jsonencode(output.stack)}"
+  }
+}
+
+run "without_subsystems_the_shared_parts_are_left" {
+  variables {
+    vrf    = null
+    oracle = null
+  }
+
+  assert {
+    condition     = length(module.vrf) + length(module.oracle) + length(output.stack.queues) == 0
+    error_message = "Something is left: ${jsonencode(output.stack)}"
   }
 }
 
@@ -239,4 +298,188 @@ run "a_function_traces_when_told_to_and_gives_its_role_no_more" {
     condition     = aws_cloudwatch_log_group.this.retention_in_days == 7 && aws_lambda_function.this.architectures == tolist(["arm64"]) && aws_lambda_function.this.memory_size == 256
     error_message = "Retention, architecture and memory must be as told."
   }
+}
+
+run "a_state_machine_says_where_its_failures_are_found" {
+  module {
+    source = "./modules/state_machine"
+  }
+
+  variables {
+    name                   = "offchain-x"
+    location               = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
+    definition             = "{}"
+    function_arns          = ["arn:aws:lambda:us-east-1:123456789012:function:offchain-x"]
+    dead_letter_queue_name = "offchain-x-dlq"
+    log_retention_days     = 7
+    alarm_topic_arn        = "arn:aws:sns:us-east-1:123456789012:offchain-alarms"
+  }
+
+  assert {
+    condition     = output.type == "STANDARD" && keys(aws_cloudwatch_metric_alarm.ended_badly) == ["aborted", "failed", "timed-out"]
+    error_message = "A Standard execution may fail, time out and be aborted."
+  }
+
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.ended_badly : endswith(alarm.alarm_description, "offchain-x-dlq holds its event, with the input.")])
+    error_message = "The queue has the events of a Standard machine."
+  }
+
+  assert {
+    condition     = !strcontains(output.policy, "sqs:")
+    error_message = "A machine that sends to no queue may send to none: ${output.policy}"
+  }
+}
+
+run "an_express_state_machine_logs_what_it_fails_with" {
+  module {
+    source = "./modules/state_machine"
+  }
+
+  variables {
+    name                   = "offchain-x"
+    type                   = "EXPRESS"
+    location               = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
+    definition             = "{\"TimeoutSeconds\":300}"
+    function_arns          = ["arn:aws:lambda:us-east-1:123456789012:function:offchain-x"]
+    queue_arns             = ["arn:aws:sqs:us-east-1:123456789012:offchain-x"]
+    dead_letter_queue_name = "offchain-x-dlq"
+    log_retention_days     = 7
+    alarm_topic_arn        = "arn:aws:sns:us-east-1:123456789012:offchain-alarms"
+  }
+
+  assert {
+    condition     = output.type == "EXPRESS" && keys(aws_cloudwatch_metric_alarm.ended_badly) == ["failed", "timed-out"]
+    error_message = "An Express execution may fail and time out; nobody can abort it."
+  }
+
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.ended_badly : endswith(alarm.alarm_description, "its log group /aws/vendedlogs/states/offchain-x has the error, with the input.")])
+    error_message = "The log group has the failures of an Express machine."
+  }
+
+  assert {
+    condition = (
+      aws_sfn_state_machine.this.logging_configuration[0].level == "ERROR" &&
+      aws_sfn_state_machine.this.logging_configuration[0].include_execution_data &&
+      aws_cloudwatch_log_group.this.retention_in_days == 7
+    )
+    error_message = "Failures must be logged with what the execution was given."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(output.policy).Statement : statement.Resource if statement.Sid == "SendMessages"] == [["arn:aws:sqs:us-east-1:123456789012:offchain-x"]]
+    error_message = "The machine may: ${output.policy}"
+  }
+}
+
+run "an_express_machine_that_may_outlive_its_limit_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/state_machine"
+  }
+
+  variables {
+    name                   = "offchain-x"
+    type                   = "EXPRESS"
+    location               = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
+    definition             = "{\"TimeoutSeconds\":301}"
+    function_arns          = ["arn:aws:lambda:us-east-1:123456789012:function:offchain-x"]
+    dead_letter_queue_name = "offchain-x-dlq"
+    log_retention_days     = 7
+    alarm_topic_arn        = "arn:aws:sns:us-east-1:123456789012:offchain-alarms"
+  }
+
+  expect_failures = [var.definition]
+}
+
+run "a_machine_that_may_send_to_any_queue_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/state_machine"
+  }
+
+  variables {
+    name                   = "offchain-x"
+    location               = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
+    definition             = "{}"
+    function_arns          = ["arn:aws:lambda:us-east-1:123456789012:function:offchain-x"]
+    queue_arns             = ["arn:aws:sqs:us-east-1:123456789012:*"]
+    dead_letter_queue_name = "offchain-x-dlq"
+    log_retention_days     = 7
+    alarm_topic_arn        = "arn:aws:sns:us-east-1:123456789012:offchain-alarms"
+  }
+
+  expect_failures = [var.queue_arns]
+}
+
+run "schedules_may_start_machines_without_invoking_functions" {
+  module {
+    source = "./modules/schedules"
+  }
+
+  variables {
+    name                  = "offchain-x"
+    location              = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
+    dead_letter_queue_arn = "arn:aws:sqs:us-east-1:123456789012:offchain-x-dlq"
+    schedules = {
+      one = { description = "A test.", expression = "rate(1 minute)", state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-x", input = "{}" }
+      two = { description = "A test.", expression = "rate(1 hour)", state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-x", input = "{}" }
+    }
+  }
+
+  assert {
+    condition = jsondecode(output.policy) == {
+      Version = "2012-10-17"
+      Statement = [
+        { Sid = "StartExecutions", Effect = "Allow", Action = ["states:StartExecution"], Resource = ["arn:aws:states:us-east-1:123456789012:stateMachine:offchain-x"] },
+        { Sid = "DeadLetter", Effect = "Allow", Action = ["sqs:SendMessage"], Resource = ["arn:aws:sqs:us-east-1:123456789012:offchain-x-dlq"] },
+      ]
+    }
+    error_message = "The schedules may: ${output.policy}"
+  }
+}
+
+run "a_schedule_of_two_targets_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/schedules"
+  }
+
+  variables {
+    name                  = "offchain-x"
+    location              = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
+    dead_letter_queue_arn = "arn:aws:sqs:us-east-1:123456789012:offchain-x-dlq"
+    schedules = {
+      one = {
+        description       = "A test."
+        expression        = "rate(1 minute)"
+        function_arn      = "arn:aws:lambda:us-east-1:123456789012:function:offchain-x"
+        state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-x"
+        input             = "{}"
+      }
+    }
+  }
+
+  expect_failures = [var.schedules]
+}
+
+run "a_schedule_without_a_target_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/schedules"
+  }
+
+  variables {
+    name                  = "offchain-x"
+    location              = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
+    dead_letter_queue_arn = "arn:aws:sqs:us-east-1:123456789012:offchain-x-dlq"
+    schedules             = { one = { description = "A test.", expression = "rate(1 minute)", input = "{}" } }
+  }
+
+  expect_failures = [var.schedules]
 }

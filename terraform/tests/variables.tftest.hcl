@@ -4,8 +4,11 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+# A run plans the subsystem that it is about, and no other.
 variables {
   artifacts_dir = "tests/artifacts"
+  vrf           = null
+  oracle        = null
 }
 
 run "settings_at_their_limits_are_accepted" {
@@ -24,6 +27,52 @@ run "settings_at_their_limits_are_accepted" {
   assert {
     condition     = length(module.vrf) == 1
     error_message = "The VRF must be deployed."
+  }
+}
+
+run "an_oracle_at_its_limits_is_accepted" {
+  command = plan
+
+  variables {
+    oracle = {
+      interval_seconds             = 60
+      lead_seconds                 = 5
+      head_start_seconds           = 4
+      machine_type                 = "STANDARD"
+      table_name                   = "a_B.c-3"
+      retention_days               = 1
+      secret_cache_seconds         = 1
+      key_rotation                 = "cron(0 0 1 * ? *)"
+      key_activation_delay_seconds = 5
+      lateness_alarm_ms            = 59999
+      staleness_alarm_seconds      = 60
+      demo                         = false
+      feeds = {
+        demo = {
+          decimals = 0
+          sources  = { a = { url = "http://[::1]:65535?of=eth&in=usd@now", pointer = "" } }
+        }
+        a23456789-123456789-123456789-12 = {
+          decimals        = 18
+          quorum          = 16
+          max_age_seconds = 1
+          max_spread_bps  = 0
+          sources = { for number in range(16) : "source-${number}" => {
+            url          = "https://api-${number}.example.org/v1/price%20of/eth?in=usd"
+            pointer      = "/a~0b~1c//0"
+            time_pointer = "/time"
+            scale        = 18 * (number % 2 * 2 - 1)
+            timeout_ms   = number == 0 ? 50 : 10000
+            header       = { name = "X-Api_Key!", secret_key = "Kraken.key_1-2" }
+          } }
+        }
+      }
+    }
+  }
+
+  assert {
+    condition     = length(module.oracle) == 1
+    error_message = "The oracle must be deployed."
   }
 }
 
@@ -345,4 +394,710 @@ run "a_chain_url_with_credentials_is_refused" {
   }
 
   expect_failures = [var.vrf]
+}
+
+run "an_interval_that_does_not_divide_a_minute_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { interval_seconds = 7 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "an_interval_of_zero_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { interval_seconds = 0 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "half_a_second_as_interval_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { interval_seconds = 0.5 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "an_interval_of_two_minutes_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { interval_seconds = 120, staleness_alarm_seconds = 120 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_lead_of_four_seconds_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { lead_seconds = 4 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_lead_beyond_a_minute_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { lead_seconds = 61 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_broken_lead_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { lead_seconds = 10.5 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "no_head_start_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { head_start_seconds = 0 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_head_start_of_six_seconds_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { head_start_seconds = 6 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_head_start_as_long_as_the_lead_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { lead_seconds = 5, head_start_seconds = 5 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "an_unknown_type_of_machine_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { machine_type = "express" }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_table_name_with_a_slash_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { table_name = "oracle/readings" }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_table_name_that_is_taken_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { table_name = "offchain-oracle-keys" }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "no_retention_of_readings_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { retention_days = 0 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "no_cache_of_secrets_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { secret_cache_seconds = 0 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_rotation_of_the_oracles_key_that_is_no_schedule_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { key_rotation = "monthly" }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_key_that_counts_before_every_publisher_knows_it_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { secret_cache_seconds = 60, key_activation_delay_seconds = 60 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_broken_activation_delay_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { key_activation_delay_seconds = 120.5 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_lateness_alarm_of_zero_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { lateness_alarm_ms = 0 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_lateness_alarm_that_cannot_ring_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { lateness_alarm_ms = 2000 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_broken_staleness_alarm_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { staleness_alarm_seconds = 60.5 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_staleness_alarm_that_rings_at_every_slot_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { interval_seconds = 60, staleness_alarm_seconds = 59 }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "an_oracle_without_a_feed_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { demo = false }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_feed_with_a_capital_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        Eth = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_feed_that_begins_with_a_digit_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        "1inch" = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_feed_of_thirty_three_characters_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        a23456789-123456789-123456789-123 = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_second_feed_demo_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        demo = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "nineteen_decimals_are_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 19, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "half_a_decimal_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 1.5, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "negative_decimals_are_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = -1, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "decimals_that_are_null_are_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = null, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_feed_with_no_source_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = {} }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_feed_with_seventeen_sources_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { for number in range(17) : "source-${number}" => { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_quorum_of_zero_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, quorum = 0, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_quorum_above_the_sources_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, quorum = 2, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "half_a_quorum_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, quorum = 0.5, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "an_age_of_zero_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, max_age_seconds = 0, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_negative_spread_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, max_spread_bps = -1, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_broken_spread_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, max_spread_bps = 0.5, sources = { a = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_source_with_an_underscore_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a_b = { url = "https://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_source_without_a_scheme_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_source_over_ftp_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "ftp://a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_source_with_credentials_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://user:word@a.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_source_with_a_blank_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org/price of eth", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_source_with_a_backslash_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org\\@b.example.org", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_source_with_a_fragment_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org#price", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_source_without_a_host_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https:///price", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_source_with_a_port_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org:65536/price", pointer = "/price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_source_with_a_pointer_in_dots_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "result.price" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_source_with_a_lone_tilde_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "/a~b" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_source_with_a_time_in_dots_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "/price", time_pointer = "time" } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_scale_of_nineteen_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "/price", scale = 19 } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "half_a_scale_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "/price", scale = 0.5 } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_timeout_of_forty_nine_milliseconds_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "/price", timeout_ms = 49 } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_timeout_beyond_ten_seconds_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "/price", timeout_ms = 10001 } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_header_with_a_colon_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "/price", header = { name = "x-api-key:", secret_key = "a" } } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+run "a_header_whose_key_has_a_blank_is_refused" {
+  command = plan
+
+  variables {
+    oracle = {
+      feeds = {
+        eth = { decimals = 2, sources = { a = { url = "https://a.example.org", pointer = "/price", header = { name = "x-api-key", secret_key = "a b" } } } }
+      }
+    }
+  }
+
+  expect_failures = [var.oracle]
 }

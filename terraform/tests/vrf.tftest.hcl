@@ -392,21 +392,21 @@ run "schedules_say_when_and_what" {
       offchain-vrf-expire = {
         expression            = "rate(1 minute)"
         input                 = "{\"sweep\":true}"
-        function_arn          = "arn:aws:lambda:us-east-1:123456789012:function:offchain-vrf-expire"
+        target_arn            = "arn:aws:lambda:us-east-1:123456789012:function:offchain-vrf-expire"
         dead_letter_queue_arn = "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-schedules-dlq"
         flexible_window       = "OFF"
       }
       offchain-vrf-request = {
         expression            = "rate(1 minute)"
         input                 = "{\"block_seconds\":30,\"bounds\":{\"max\":999,\"min\":0},\"queue_delay_seconds\":{\"max\":120,\"min\":0},\"target_blocks\":{\"max\":10,\"min\":0}}"
-        function_arn          = "arn:aws:lambda:us-east-1:123456789012:function:offchain-vrf-request"
+        target_arn            = "arn:aws:lambda:us-east-1:123456789012:function:offchain-vrf-request"
         dead_letter_queue_arn = "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-schedules-dlq"
         flexible_window       = "OFF"
       }
       offchain-vrf-rotate-key = {
         expression            = "rate(5 minutes)"
         input                 = "{\"action\":\"reconcile\"}"
-        function_arn          = "arn:aws:lambda:us-east-1:123456789012:function:offchain-vrf-rotate-key"
+        target_arn            = "arn:aws:lambda:us-east-1:123456789012:function:offchain-vrf-rotate-key"
         dead_letter_queue_arn = "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-schedules-dlq"
         flexible_window       = "OFF"
       }

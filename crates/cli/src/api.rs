@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use offchain_oracle::FeedId;
 use offchain_vrf::ProofBundle;
 use reqwest::{Client, Method, StatusCode, Url};
 use serde::Deserialize;
@@ -45,10 +46,13 @@ struct Problem {
 
 impl Api {
     pub(crate) fn new(stack: &Stack) -> Result<Self, CliError> {
-        let url: Url = stack
-            .api_url
+        Self::at_url(&stack.api_url)
+    }
+
+    fn at_url(url: &str) -> Result<Self, CliError> {
+        let url: Url = url
             .parse()
-            .map_err(|error| CliError::Input(format!("api_url {}: {error}", stack.api_url)))?;
+            .map_err(|error| CliError::Input(format!("api_url {url}: {error}")))?;
         // Another part of the process may have chosen a provider before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder().timeout(Duration::from_secs(20));
@@ -80,12 +84,39 @@ impl Api {
     }
 
     pub(crate) async fn show(&self, id: &str) -> Result<Value, CliError> {
-        let url = self.at(&format!("/v1/vrf/requests/{id}"))?;
-        self.answer(self.client.get(url)).await
+        self.get(&format!("/v1/vrf/requests/{id}"), &[]).await
     }
 
-    pub(crate) async fn keys(&self) -> Result<Value, CliError> {
-        let url = self.at("/v1/vrf/keys")?;
+    pub(crate) async fn vrf_keys(&self) -> Result<Value, CliError> {
+        self.get("/v1/vrf/keys", &[]).await
+    }
+
+    pub(crate) async fn feeds(&self) -> Result<Value, CliError> {
+        self.get("/v1/feeds", &[]).await
+    }
+
+    pub(crate) async fn latest(&self, feed: &FeedId) -> Result<Value, CliError> {
+        self.get(&format!("/v1/feeds/{feed}/latest"), &[]).await
+    }
+
+    /// One page of a feed's records, ascending.
+    pub(crate) async fn readings(
+        &self,
+        feed: &FeedId,
+        query: &[(&str, &str)],
+    ) -> Result<Value, CliError> {
+        self.get(&format!("/v1/feeds/{feed}/readings"), query).await
+    }
+
+    pub(crate) async fn oracle_keys(&self) -> Result<Value, CliError> {
+        self.get("/v1/oracle/keys", &[]).await
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, CliError> {
+        let mut url = self.at(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         self.answer(self.client.get(url)).await
     }
 
@@ -132,4 +163,65 @@ pub(crate) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, CliError> {
             "the API's reply is not what this version expects: {error}"
         ))
     })
+}
+
+/// A server on this machine that gives prepared answers.
+#[cfg(test)]
+pub(crate) mod stub {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc::{Receiver, channel};
+
+    use serde_json::Value;
+
+    use super::Api;
+
+    pub(crate) struct Stub {
+        url: String,
+        asked: Receiver<String>,
+    }
+
+    impl Stub {
+        /// Gives these answers, one a request, and no more.
+        pub(crate) fn answering(answers: Vec<(u16, Value)>) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let (tell, asked) = channel();
+            std::thread::spawn(move || {
+                for (status, body) in answers {
+                    let (stream, _) = listener.accept().unwrap();
+                    // Told first: whoever has the answer looks at once.
+                    tell.send(target(&stream)).unwrap();
+                    answer(stream, status, &body.to_string());
+                }
+            });
+            Self { url, asked }
+        }
+
+        pub(crate) fn api(&self) -> Api {
+            Api::at_url(&self.url).unwrap()
+        }
+
+        /// The targets of the requests so far.
+        pub(crate) fn asked(&self) -> Vec<String> {
+            self.asked.try_iter().collect()
+        }
+    }
+
+    /// Reads a request without a body, and returns its target.
+    fn target(stream: &TcpStream) -> String {
+        let mut lines = BufReader::new(stream).lines();
+        let first = lines.next().unwrap().unwrap();
+        while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        first.split(' ').nth(1).unwrap().to_owned()
+    }
+
+    fn answer(mut stream: TcpStream, status: u16, body: &str) {
+        write!(
+            stream,
+            "HTTP/1.1 {status} Status\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+    }
 }

@@ -1,30 +1,55 @@
-//! `offchain demo`: a few requests, live, from the first to the verified proof.
+//! `offchain demo`: a few requests, live, from the first to the verified proof,
+//! then the next slots of a feed.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use jiff::Timestamp;
+use offchain_oracle::{FeedId, SignedReading};
 use serde_json::json;
 
 use crate::api::{Api, View, read};
 use crate::error::CliError;
+use crate::oracle::{Feeds, Follow, Record, decimal, lateness, verify_published};
 use crate::output::{Output, bad, good};
-use crate::stack::Stack;
+use crate::stack::{Oracle, Stack};
 use crate::vrf::request::random_key;
-use crate::vrf::show::verify_published;
+use crate::vrf::show;
+
+/// A new deployment's first slot comes within two minutes.
+const FIRST_SLOTS: Duration = Duration::from_secs(180);
 
 #[derive(Args)]
 pub(crate) struct Demo {
     /// How many requests to make, each due a second later than the one before.
     #[arg(long, default_value_t = 5)]
     requests: u32,
+    /// How many slots of a feed to show after that.
+    #[arg(long, default_value_t = 3)]
+    slots: u32,
 }
 
 impl Demo {
     pub(crate) async fn run(self, stack: &Stack, output: &Output) -> Result<ExitCode, CliError> {
-        stack.vrf()?;
+        if stack.vrf.is_none() && stack.oracle.is_none() {
+            return Err(CliError::input(
+                "this deployment has nothing to show (vrf = null, oracle = null)",
+            ));
+        }
         let api = Api::new(stack)?;
+        let mut failed = false;
+        if stack.vrf.is_some() {
+            failed |= self.show_requests(&api, output).await?;
+        }
+        if let Some(oracle) = stack.oracle.as_ref().filter(|_| self.slots > 0) {
+            failed |= self.show_slots(oracle, &api, output).await?;
+        }
+        Ok(ExitCode::from(u8::from(failed)))
+    }
+
+    /// Whether anything went wrong.
+    async fn show_requests(&self, api: &Api, output: &Output) -> Result<bool, CliError> {
         let mut open = Vec::new();
         for after in 0..self.requests {
             let body = json!({"min": 1, "max": 6, "delay_seconds": after});
@@ -51,7 +76,8 @@ impl Demo {
                 let view: View = read(&api.show(&id).await?)?;
                 match (&view.bundle, view.status.as_str()) {
                     (Some(bundle), _) => {
-                        let proof = match verify_published(&api, view.key_epoch, bundle).await? {
+                        let proof = show::verify_published(api, view.key_epoch, bundle).await?;
+                        let proof = match proof {
                             Ok(_) => good("proof verified"),
                             Err(reason) => {
                                 failed = true;
@@ -78,12 +104,84 @@ impl Demo {
             open = pending;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        Ok(ExitCode::from(u8::from(failed)))
+        Ok(failed)
     }
+
+    /// Whether anything went wrong. A missed slot did not: it says why.
+    async fn show_slots(
+        &self,
+        oracle: &Oracle,
+        api: &Api,
+        output: &Output,
+    ) -> Result<bool, CliError> {
+        let Some(feed) = first_feed(read(&api.feeds().await?)?) else {
+            output.note("The oracle has no feed.");
+            return Ok(false);
+        };
+        tell(
+            output,
+            feed.as_str(),
+            &format!("publishes a value every {} s", oracle.interval_seconds),
+        );
+        let mut follow = Follow::new(api, feed.clone(), oracle.interval_seconds);
+        let deadline = Instant::now() + FIRST_SLOTS;
+        let mut left = self.slots;
+        let mut failed = false;
+        while left > 0 {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            let records = tokio::time::timeout(wait, follow.next(output))
+                .await
+                .map_err(|_| CliError::Api {
+                    url: format!("the feed {feed}"),
+                    reason: format!(
+                        "no new slot for {} s; see `offchain status`",
+                        FIRST_SLOTS.as_secs()
+                    ),
+                })??;
+            for record in records.iter().take(usize::try_from(left).unwrap_or(1)) {
+                left -= 1;
+                let text = match record {
+                    Record::Published(reading) => {
+                        let checked = verify_published(api, reading).await?;
+                        failed |= checked.is_err();
+                        value(reading, &checked)
+                    }
+                    Record::Missed(missed) => bad(format!("missed: {}", missed.reason)),
+                    Record::Absent { .. } => bad("was not recorded"),
+                };
+                let slot = record.slot().timestamp().strftime("%H:%M:%S");
+                tell(output, feed.as_str(), &format!("slot {slot} {text}"));
+            }
+        }
+        Ok(failed)
+    }
+}
+
+/// The demo feed where there is one.
+fn first_feed(feeds: Feeds) -> Option<FeedId> {
+    let mut feeds = feeds.feeds;
+    let demo = feeds.iter().position(|feed| feed.feed.as_str() == "demo");
+    if feeds.is_empty() {
+        return None;
+    }
+    Some(feeds.swap_remove(demo.unwrap_or(0)).feed)
+}
+
+fn value(signed: &SignedReading, checked: &Result<(), String>) -> String {
+    let reading = signed.reading();
+    let signature = match checked {
+        Ok(()) => good("signature verified"),
+        Err(reason) => bad(reason),
+    };
+    format!(
+        "has the value {}, {} ms after it, {signature}",
+        decimal(reading.value, reading.exponent),
+        lateness(signed)
+    )
 }
 
 fn tell(output: &Output, id: &str, text: &str) {
     let time = Timestamp::now().strftime("%H:%M:%S");
     let short = id.get(..8).unwrap_or(id);
-    output.line(format!("{time}  {short}  {text}"));
+    output.line(format!("{time}  {short:<8}  {text}"));
 }

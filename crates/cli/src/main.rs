@@ -1,7 +1,7 @@
 //! The `offchain` command: use a deployment, verify its proofs, see what it does.
 //!
-//! Exit codes: 0 for success; 1 where the answer is no (a bundle is invalid, a
-//! request expired); 2 where the input cannot be used; 3 where the deployment
+//! Exit codes: 0 for success; 1 where the answer is no (a bundle or a reading is
+//! invalid, a request expired); 2 where the input cannot be used; 3 where the deployment
 //! could not be reached or refused.
 
 mod api;
@@ -9,7 +9,11 @@ mod aws;
 mod demo;
 mod dlq;
 mod error;
+mod keys;
+mod oracle;
 mod output;
+mod percentiles;
+mod secret;
 mod stack;
 mod status;
 mod vrf;
@@ -44,12 +48,15 @@ enum Command {
     /// Verifiable random numbers.
     #[command(subcommand)]
     Vrf(vrf::Command),
-    /// One screen: requests, lateness, queues, alarms.
+    /// Signed values of feeds, one a slot.
+    #[command(subcommand)]
+    Oracle(oracle::Command),
+    /// One screen: requests, feeds, lateness, queues, alarms.
     Status,
     /// What the dead-letter queues hold.
     #[command(subcommand)]
     Dlq(dlq::Command),
-    /// Makes a few requests and shows them being fulfilled.
+    /// Makes a few requests and shows them being fulfilled, then the next slots of a feed.
     Demo(demo::Demo),
 }
 
@@ -68,12 +75,15 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
     // Verifying needs no deployment.
-    if let Command::Vrf(vrf::Command::Verify(verify)) = &args.command {
-        return verify.run(output);
+    match &args.command {
+        Command::Vrf(vrf::Command::Verify(verify)) => return verify.run(output),
+        Command::Oracle(oracle::Command::Verify(verify)) => return verify.run(output),
+        _ => {}
     }
     let stack = Stack::load(args.stack.as_deref())?;
     match args.command {
         Command::Vrf(command) => command.run(&stack, output).await,
+        Command::Oracle(command) => command.run(&stack, output).await,
         Command::Status => status::run(&stack, output).await,
         Command::Dlq(command) => command.run(&stack, output).await,
         Command::Demo(demo) => demo.run(&stack, output).await,

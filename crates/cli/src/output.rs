@@ -1,6 +1,6 @@
 //! What a person or a machine sees.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -18,12 +18,17 @@ const WIDTH: u16 = 80;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default();
 const DIM: Style = Style::new().dimmed();
 const TITLE: Style = Style::new().bold();
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         Self { json }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
     }
 
     /// Prints `value` where JSON is asked for, else what `text` prints.
@@ -39,6 +44,37 @@ impl Output {
             text(self);
         }
         Ok(())
+    }
+
+    /// Prints one of many: a line of JSON where that is asked for, else `text`.
+    /// `false` where nobody reads any more.
+    pub(crate) fn event(
+        &self,
+        value: &impl Serialize,
+        text: impl std::fmt::Display,
+    ) -> Result<bool, CliError> {
+        let mut out = anstream::stdout();
+        let printed = if self.json {
+            let json = serde_json::to_string(value).map_err(CliError::input)?;
+            writeln!(out, "{json}")
+        } else {
+            writeln!(out, "{text}")
+        };
+        match printed.and_then(|()| out.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(CliError::Input(format!("standard output: {error}"))),
+        }
+    }
+
+    /// Columns that a line may have.
+    pub(crate) fn width(&self) -> usize {
+        let width = if std::io::stdout().is_terminal() {
+            Table::new().width().unwrap_or(WIDTH)
+        } else {
+            WIDTH
+        };
+        width.into()
     }
 
     pub(crate) fn line(&self, text: impl std::fmt::Display) {
@@ -79,6 +115,11 @@ impl Output {
 /// Text that says that all is well.
 pub(crate) fn good(text: impl std::fmt::Display) -> String {
     format!("{GOOD}{text}{GOOD:#}")
+}
+
+/// Text that says that something may become wrong.
+pub(crate) fn warning(text: impl std::fmt::Display) -> String {
+    format!("{WARNING}{text}{WARNING:#}")
 }
 
 /// Text that says that something is wrong.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
+use offchain_oracle::Interval;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::error::CliError;
 
@@ -14,6 +16,7 @@ pub(crate) struct Stack {
     pub(crate) api_url: String,
     pub(crate) queues: BTreeMap<String, Queue>,
     pub(crate) vrf: Option<Vrf>,
+    pub(crate) oracle: Option<Oracle>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -27,6 +30,20 @@ pub(crate) struct Vrf {
     pub(crate) table: String,
     pub(crate) api_tokens_secret_arn: String,
     pub(crate) functions: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Oracle {
+    pub(crate) table: String,
+    pub(crate) feeds_table: String,
+    pub(crate) headers_secret_arn: String,
+    #[serde(deserialize_with = "interval")]
+    pub(crate) interval_seconds: Interval,
+    pub(crate) functions: BTreeMap<String, String>,
+}
+
+fn interval<'de, D: Deserializer<'de>>(from: D) -> Result<Interval, D::Error> {
+    Interval::new(u32::deserialize(from)?).map_err(D::Error::custom)
 }
 
 impl Stack {
@@ -55,5 +72,11 @@ impl Stack {
         self.vrf
             .as_ref()
             .ok_or_else(|| CliError::input("this deployment has no VRF (vrf = null)"))
+    }
+
+    pub(crate) fn oracle(&self) -> Result<&Oracle, CliError> {
+        self.oracle
+            .as_ref()
+            .ok_or_else(|| CliError::input("this deployment has no oracle (oracle = null)"))
     }
 }

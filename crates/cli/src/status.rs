@@ -11,7 +11,10 @@ use serde::Serialize;
 
 use crate::aws;
 use crate::error::CliError;
+use crate::oracle;
+use crate::oracle::status::OracleReport;
 use crate::output::{Output, bad, good};
+use crate::percentiles::Percentiles;
 use crate::stack::Stack;
 
 /// Items read for the overview; a larger table is told of as sampled.
@@ -22,6 +25,8 @@ struct Report {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     vrf: Option<VrfReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oracle: Option<OracleReport>,
     queues: Vec<QueueReport>,
     alarms: Vec<AlarmReport>,
 }
@@ -50,9 +55,8 @@ struct OldestPending {
 #[derive(Serialize)]
 struct Lateness {
     requests: usize,
-    p50_ms: i128,
-    p99_ms: i128,
-    max_ms: i128,
+    #[serde(flatten)]
+    percentiles: Percentiles,
 }
 
 #[derive(Serialize)]
@@ -73,14 +77,16 @@ struct AlarmReport {
 
 pub(crate) async fn run(stack: &Stack, output: &Output) -> Result<ExitCode, CliError> {
     let config = aws::config(stack).await;
-    let (vrf, queues, alarms) = tokio::try_join!(
+    let (vrf, oracle, queues, alarms) = tokio::try_join!(
         vrf(stack, &config),
+        oracle::status::report(stack, &config),
         queues(stack, &config),
         alarms(stack, &config)
     )?;
     let report = Report {
         name: stack.name.clone(),
         vrf,
+        oracle,
         queues,
         alarms,
     };
@@ -124,28 +130,17 @@ impl VrfReport {
                 }
             }
         }
-        report.lateness = Lateness::of(
-            records
-                .iter()
-                .filter_map(Record::lateness)
-                .map(|late| late.as_millis())
-                .collect(),
-        );
+        let late: Vec<_> = records
+            .iter()
+            .filter_map(Record::lateness)
+            .map(|late| late.as_millis())
+            .collect();
+        let requests = late.len();
+        report.lateness = Percentiles::of(late).map(|percentiles| Lateness {
+            requests,
+            percentiles,
+        });
         report
-    }
-}
-
-impl Lateness {
-    fn of(mut late: Vec<i128>) -> Option<Self> {
-        late.sort_unstable();
-        // The nearest-rank percentile: the smallest value that so many do not exceed.
-        let percentile = |percent: usize| late.get((late.len() * percent).div_ceil(100).max(1) - 1);
-        Some(Self {
-            requests: late.len(),
-            p50_ms: *percentile(50)?,
-            p99_ms: *percentile(99)?,
-            max_ms: *late.last()?,
-        })
     }
 }
 
@@ -241,10 +236,14 @@ fn print(report: &Report, output: &Output) {
         }
         if let Some(late) = &vrf.lateness {
             output.line(format!(
-                "lateness   p50 {} ms, p99 {} ms, max {} ms ({} requests)",
-                late.p50_ms, late.p99_ms, late.max_ms, late.requests
+                "lateness   {} ({} requests)",
+                late.percentiles, late.requests
             ));
         }
+        output.line("");
+    }
+    if let Some(oracle) = &report.oracle {
+        oracle.print(&report.name, output);
         output.line("");
     }
     output.title("Queues");
@@ -286,18 +285,4 @@ pub(crate) fn print_queues(queues: &[QueueReport], output: &Output) {
         })
         .collect();
     output.table(["queue", "waiting", "delayed", "in flight"], rows);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_of_the_nearest_rank() {
-        let late = Lateness::of((1..=100).rev().collect()).unwrap();
-        assert_eq!((late.p50_ms, late.p99_ms, late.max_ms), (50, 99, 100));
-        let one = Lateness::of(vec![7]).unwrap();
-        assert_eq!((one.p50_ms, one.p99_ms), (7, 7));
-        assert!(Lateness::of(Vec::new()).is_none());
-    }
 }

@@ -5,14 +5,14 @@
 //! delivery changes nothing and succeeds.
 
 mod error;
-pub mod key_epochs;
+pub mod keys;
+pub mod oracle;
 pub mod queue;
 pub mod secret;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
 mod timestamp;
 pub mod vrf;
-pub mod vrf_key;
 
 pub use error::{AwsError, StoreError};
 pub use timestamp::Moment;

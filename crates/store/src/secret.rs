@@ -187,17 +187,17 @@ mod tests {
     async fn each_stage_has_a_value_of_its_own() {
         let aws = FakeAws::new()
             .about(
-                "epoch-1",
+                "key-1",
                 "GetSecretValue",
                 answer(json!({ "SecretString": "old" })),
             )
             .about(
-                "epoch-2",
+                "key-2",
                 "GetSecretValue",
                 answer(json!({ "SecretString": "new" })),
             );
         let secret = secret(&aws, Duration::from_secs(60));
-        for (stage, value) in [("epoch-1", "old"), ("epoch-2", "new"), ("epoch-1", "old")] {
+        for (stage, value) in [("key-1", "old"), ("key-2", "new"), ("key-1", "old")] {
             assert_eq!(secret.at_stage(stage).await.unwrap().expose(), value);
         }
     }

@@ -29,10 +29,12 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use jiff::{SignedDuration, Timestamp};
+use offchain_oracle::{Aggregate, Reading, SignedReading, SigningKey, Slot};
 use offchain_vrf::{SecretKey, Suite};
 use serde_json::{Map, Value, json};
 
 use crate::Moment;
+use crate::oracle::Missed;
 use crate::vrf::{Origin, RequestItem};
 
 /// One call that was made.
@@ -42,6 +44,8 @@ pub struct Call {
     pub operation: String,
     /// The body. DynamoDB's attribute values are written plainly: `{"N":"1"}` is 1.
     pub body: Value,
+    /// When it was made.
+    pub at: Timestamp,
 }
 
 /// What a call is answered with.
@@ -87,6 +91,17 @@ pub fn condition_failed() -> Reply {
 pub fn items(items: &[Value]) -> Reply {
     let items: Vec<Value> = items.iter().map(attributes).collect();
     answer(json!({ "Count": items.len(), "Items": items }))
+}
+
+/// As [`items`], where there are more after the item with this key.
+#[must_use]
+pub fn page(items: &[Value], last: &Value) -> Reply {
+    let items: Vec<Value> = items.iter().map(attributes).collect();
+    answer(json!({
+        "Count": items.len(),
+        "Items": items,
+        "LastEvaluatedKey": attributes(last),
+    }))
 }
 
 /// The reply of DynamoDB to the read of one item.
@@ -222,6 +237,7 @@ impl FakeAws {
         state.calls.push(Call {
             operation: operation.to_owned(),
             body,
+            at: Timestamp::now(),
         });
         match found {
             Some(index) if state.rules[index].once => state.rules.remove(index).reply,
@@ -263,16 +279,21 @@ pub fn attributes(item: &Value) -> Value {
     let fields = item.as_object().expect("an object");
     fields
         .iter()
-        .map(|(name, value)| {
-            let value = match value {
-                Value::String(text) => json!({ "S": text }),
-                Value::Number(number) => json!({ "N": number.to_string() }),
-                other => panic!("{name} is {other}: expected a text or a number"),
-            };
-            (name.clone(), value)
-        })
+        .map(|(name, value)| (name.clone(), attribute(value)))
         .collect::<Map<_, _>>()
         .into()
+}
+
+fn attribute(value: &Value) -> Value {
+    match value {
+        Value::String(text) => json!({ "S": text }),
+        Value::Number(number) => json!({ "N": number.to_string() }),
+        Value::Array(values) => {
+            json!({ "L": values.iter().map(attribute).collect::<Vec<_>>() })
+        }
+        Value::Object(_) => json!({ "M": attributes(value) }),
+        other => panic!("{other}: expected a text, a number, a list or a map"),
+    }
 }
 
 fn plain(value: &Value) -> Value {
@@ -284,6 +305,7 @@ fn plain(value: &Value) -> Value {
                     ("N", Value::String(number)) => {
                         return serde_json::from_str(number).expect("a number");
                     }
+                    ("L" | "M", inner) => return plain(inner),
                     _ => {}
                 }
             }
@@ -370,6 +392,89 @@ pub fn epoch(number: u64) -> Value {
         "published_at": seconds_from_now(-3600).to_string(),
         "active_from": seconds_from_now(-3600).to_string(),
     })
+}
+
+/// The key that signs the sample readings.
+#[must_use]
+pub fn signing_key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+/// An epoch of the sample key of the oracle as the table holds it, active for
+/// an hour.
+#[must_use]
+pub fn oracle_epoch(number: u64) -> Value {
+    json!({
+        "key_set": "oracle",
+        "epoch": number,
+        "suite": "ED25519",
+        "public_key": signing_key().public_key().to_hex(),
+        "published_at": seconds_from_now(-3600).to_string(),
+        "active_from": seconds_from_now(-3600).to_string(),
+    })
+}
+
+/// A feed as the table holds it.
+#[must_use]
+pub fn feed(id: &str, definition: &Value) -> Value {
+    json!({ "feed": id, "definition": definition.to_string() })
+}
+
+/// A demo feed as the table holds it.
+#[must_use]
+pub fn demo_feed(id: &str) -> Value {
+    feed(id, &json!({ "kind": "demo" }))
+}
+
+/// A demo feed's reading of 537, written so many milliseconds after its slot.
+#[must_use]
+pub fn reading(feed: &str, slot: Slot, late: i64) -> SignedReading {
+    let observed = slot.timestamp() - SignedDuration::from_millis(30);
+    let aggregate = Aggregate::demo(537, observed);
+    Reading {
+        feed: feed.parse().expect("a feed id"),
+        slot,
+        observed,
+        written: slot.timestamp() + SignedDuration::from_millis(late),
+        value: aggregate.value,
+        exponent: 0,
+        spread: aggregate.spread,
+        sources: aggregate.sources,
+        left_out: aggregate.left_out,
+        key_epoch: 1,
+    }
+    .sign(&signing_key())
+}
+
+/// The record of that reading, a millisecond late, as the table holds it.
+#[must_use]
+pub fn published(feed: &str, slot: Slot) -> Value {
+    let mut item = serde_json::to_value(reading(feed, slot, 1)).expect("an item");
+    item["expiration"] = 2_000_000_000.into();
+    item
+}
+
+/// What is said of a slot that was missed because its one source was stale.
+#[must_use]
+pub fn miss(feed: &str, slot: Slot) -> Missed {
+    serde_json::from_value(json!({
+        "feed": feed,
+        "slot": slot,
+        "reason": "QuorumNotReached",
+        "left_out": [{ "source": "kraken", "reason": "SourceStale" }],
+        "recorded": slot.timestamp(),
+    }))
+    .expect("a missed slot")
+}
+
+/// The record of that slot as the table holds it.
+#[must_use]
+pub fn missed(feed: &str, slot: Slot) -> Value {
+    let mut item = serde_json::to_value(miss(feed, slot)).expect("an item");
+    item["status"] = "missed".into();
+    item["detail"] = "kraken SourceStale (for the operator alone)".into();
+    item["expiration"] = 2_000_000_000.into();
+    item
 }
 
 /// The reply of Secrets Manager with the text of a secret's version.

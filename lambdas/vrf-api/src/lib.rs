@@ -15,7 +15,7 @@ use offchain_function::config::{ConfigError, Env};
 use offchain_function::http::{self, json, problem};
 use offchain_function::{Handler, config};
 use offchain_store::Moment;
-use offchain_store::key_epochs::KeyEpochs;
+use offchain_store::keys::KeyEpochs;
 use offchain_store::queue::Queue;
 use offchain_store::secret::Secret;
 use offchain_store::vrf::{Origin, Record, RequestItem, Requests, Submitted, Windows, submit};
@@ -75,7 +75,7 @@ impl Api {
         );
         Ok(Self {
             requests: Requests::new(dynamodb.clone(), config.table),
-            keys: KeyEpochs::new(dynamodb, config.keys_table),
+            keys: KeyEpochs::vrf(dynamodb, config.keys_table),
             queue: Queue::new(aws_sdk_sqs::Client::new(sdk), config.queue_url),
             tokens: Tokens::new(tokens),
             windows: Windows {

@@ -1,7 +1,7 @@
 //! What the API shows of a request.
 
 use offchain_store::Moment;
-use offchain_store::key_epochs::KeyEpoch;
+use offchain_store::keys::KeyEpoch;
 use offchain_store::vrf::{Outcome, Record, RecordError, Status};
 use offchain_vrf::ProofBundle;
 use serde::Serialize;

@@ -1,7 +1,5 @@
 //! Proves a request's value and writes it once.
 
-mod key;
-
 use std::time::Duration;
 
 use aws_types::SdkConfig;
@@ -10,14 +8,12 @@ use offchain_codes::{Coded, chain};
 use offchain_function::config::{ConfigError, Env};
 use offchain_function::{Handler, config};
 use offchain_store::StoreError;
-use offchain_store::key_epochs::KeyEpochs;
+use offchain_store::keys::{EpochKeyError, EpochKeys, KeyEpochs};
 use offchain_store::secret::Secret;
 use offchain_store::vrf::{Proved, Record, RecordError, Requests};
-use offchain_vrf::{HashToCurveError, InvalidBundle, ProofBundle, RequestTerms};
+use offchain_vrf::{HashToCurveError, InvalidBundle, ProofBundle, RequestTerms, SecretKey};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-
-use crate::key::{EpochKeys, KeyError};
 
 /// A run that starts this much before the due time waits; an earlier one fails.
 /// Step Functions and this function read different clocks.
@@ -59,7 +55,7 @@ pub enum FulfilError {
         /// The epoch that the request is bound to.
         epoch: u64,
         /// Why.
-        source: KeyError,
+        source: EpochKeyError,
     },
     /// The stored items contradict each other.
     #[error(transparent)]
@@ -130,7 +126,7 @@ struct Config {
 /// Fulfils the requests.
 pub struct Fulfiller {
     requests: Requests,
-    keys: EpochKeys,
+    keys: EpochKeys<SecretKey>,
     failure_rate: Rate,
 }
 
@@ -152,7 +148,7 @@ impl Fulfiller {
         );
         Ok(Self {
             requests: Requests::new(dynamodb.clone(), config.table),
-            keys: EpochKeys::new(KeyEpochs::new(dynamodb, config.keys_table), secret),
+            keys: EpochKeys::new(KeyEpochs::vrf(dynamodb, config.keys_table), secret),
             failure_rate: config.failure_rate,
         })
     }

@@ -1,13 +1,13 @@
 //! Runs through the handler, against a fake AWS.
 
 use jiff::SignedDuration;
+use offchain_store::keys;
 use offchain_store::test_util::{
     FakeAws, REQUEST_ID, Reply, condition_failed, done, epoch, fulfilment, item, items, refusal,
     request, seconds_from_now, secret, secret_key, stored, written,
 };
 use offchain_store::vrf::{Outcome, RequestItem};
-use offchain_store::vrf_key;
-use offchain_vrf::{SecretKey, Suite};
+use offchain_vrf::Suite;
 use serde_json::{Value, json};
 
 use super::*;
@@ -54,10 +54,8 @@ trait WithKey {
 
 impl WithKey for FakeAws {
     fn with_key(self) -> Self {
-        self.on("GetItem", item(&epoch(1))).on(
-            "GetSecretValue",
-            secret("v1", &vrf_key::write(&secret_key())),
-        )
+        self.on("GetItem", item(&epoch(1)))
+            .on("GetSecretValue", secret("v1", &keys::write(&secret_key())))
     }
 }
 
@@ -96,9 +94,10 @@ async fn a_due_request_gets_a_value_whose_proof_verifies() {
     let get = aws.sent_once("GetItem");
     assert_eq!(get["Key"], json!({ "key_set": "vrf", "epoch": 1 }));
     let read = aws.sent_once("GetSecretValue");
+    let public_key = hex::encode(secret_key().public_key().as_bytes());
     assert_eq!(
         read,
-        json!({ "SecretId": "arn:key", "VersionStage": "epoch-1" })
+        json!({ "SecretId": "arn:key", "VersionStage": keys::label(&public_key) })
     );
 
     let [fulfil, close] = aws.sent("UpdateItem").try_into().unwrap();
@@ -227,13 +226,13 @@ async fn a_simulated_failure_is_counted_and_touches_no_key() {
 #[tokio::test]
 async fn a_key_that_cannot_be_used_is_a_failure_that_is_counted() {
     let stranger = SecretKey::from_bytes(Suite::Edwards25519Sha512Tai, &[8; 32]).unwrap();
-    let key = || secret("v1", &vrf_key::write(&secret_key()));
+    let key = || secret("v1", &keys::write(&secret_key()));
     let published = || item(&epoch(1));
     for (published, secret, code, retryable) in [
         (published(), secret("v1", "garbage"), "KeyInvalid", false),
         (
             published(),
-            secret("v1", &vrf_key::write(&stranger)),
+            secret("v1", &keys::write(&stranger)),
             "KeyInvalid",
             false,
         ),
@@ -333,10 +332,7 @@ async fn the_key_of_an_epoch_is_read_once_by_a_function_that_stays_alive() {
             items(&[stored(&request()), fulfilment(&json!({}))]),
         )
         .always("GetItem", item(&epoch(1)))
-        .always(
-            "GetSecretValue",
-            secret("v1", &vrf_key::write(&secret_key())),
-        )
+        .always("GetSecretValue", secret("v1", &keys::write(&secret_key())))
         .always("UpdateItem", done());
     let fulfiller = fulfiller(&aws, "0").unwrap();
     for _ in 0..3 {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use offchain_codes::Coded;
 use offchain_function::config::{ConfigError, Env};
 use offchain_function::{Handler, config};
-use offchain_store::key_epochs::KeyEpochs;
+use offchain_store::keys::KeyEpochs;
 use offchain_store::queue::{MAX_DELAY_SECONDS, Queue};
 use offchain_store::vrf::{Origin, RequestItem, Requests, Submitted, Windows, submit};
 use offchain_store::{Moment, StoreError};
@@ -158,7 +158,7 @@ impl Requester {
         let fulfil = SignedDuration::from_secs(config.fulfil_window.into());
         Ok(Self {
             requests: Requests::new(dynamodb.clone(), config.table),
-            keys: KeyEpochs::new(dynamodb, config.keys_table),
+            keys: KeyEpochs::vrf(dynamodb, config.keys_table),
             queue: Queue::new(aws_sdk_sqs::Client::new(sdk), config.queue_url),
             windows: Windows {
                 fulfil,

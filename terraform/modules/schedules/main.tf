@@ -1,6 +1,10 @@
-# Schedules that invoke functions, under one role that may do just that.
+# Schedules that invoke functions and start state machines, under one role that
+# may do just that.
 
 locals {
+  function_arns      = distinct([for schedule in var.schedules : schedule.function_arn if schedule.function_arn != null])
+  state_machine_arns = distinct([for schedule in var.schedules : schedule.state_machine_arn if schedule.state_machine_arn != null])
+
   trust_policy = {
     Version = "2012-10-17"
     Statement = [{
@@ -20,20 +24,26 @@ locals {
 
   policy = {
     Version = "2012-10-17"
-    Statement = [
-      {
+    Statement = concat(
+      length(local.function_arns) == 0 ? [] : [{
         Sid      = "InvokeFunctions"
         Effect   = "Allow"
         Action   = ["lambda:InvokeFunction"]
-        Resource = distinct([for schedule in var.schedules : schedule.function_arn])
-      },
-      {
+        Resource = local.function_arns
+      }],
+      length(local.state_machine_arns) == 0 ? [] : [{
+        Sid      = "StartExecutions"
+        Effect   = "Allow"
+        Action   = ["states:StartExecution"]
+        Resource = local.state_machine_arns
+      }],
+      [{
         Sid      = "DeadLetter"
         Effect   = "Allow"
         Action   = ["sqs:SendMessage"]
         Resource = [var.dead_letter_queue_arn]
-      },
-    ]
+      }],
+    )
   }
 }
 
@@ -61,12 +71,12 @@ resource "aws_scheduler_schedule" "this" {
   }
 
   target {
-    arn      = each.value.function_arn
+    arn      = coalesce(each.value.function_arn, each.value.state_machine_arn)
     role_arn = aws_iam_role.this.arn
     input    = each.value.input
 
-    # Scheduler's own part: handing the event to Lambda. What the function does
-    # with it is retried, and given up, by Lambda.
+    # Scheduler's own part: handing the event over. What a function does with it
+    # is retried, and given up, by Lambda; an execution has its own retriers.
     retry_policy {
       maximum_event_age_in_seconds = 3600
       maximum_retry_attempts       = 10

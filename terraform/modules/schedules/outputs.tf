@@ -1,9 +1,9 @@
 output "schedules" {
-  description = "The schedules by name: expression, input, flexible window, target's retry and dead letter queue."
+  description = "The schedules by name: expression, input, target, its dead letter queue, flexible window."
   value = { for name, schedule in aws_scheduler_schedule.this : name => {
     expression            = schedule.schedule_expression
     input                 = schedule.target[0].input
-    function_arn          = schedule.target[0].arn
+    target_arn            = schedule.target[0].arn
     dead_letter_queue_arn = schedule.target[0].dead_letter_config[0].arn
     flexible_window       = schedule.flexible_time_window[0].mode
   } }

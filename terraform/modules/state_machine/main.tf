@@ -1,8 +1,10 @@
-# One Standard state machine: its role, its log group and its alarms.
+# One state machine: its role, its log group and its alarms.
 
 locals {
   arn_region = "${var.location.partition}:states:${var.location.region}:${var.location.account_id}"
   arn        = "arn:${local.arn_region}:stateMachine:${var.name}"
+
+  log_group_name = "/aws/vendedlogs/states/${var.name}"
 
   trust_policy = {
     Version = "2012-10-17"
@@ -20,14 +22,20 @@ locals {
 
   policy = {
     Version = "2012-10-17"
-    Statement = [
-      {
+    Statement = concat(
+      [{
         Sid      = "InvokeFunctions"
         Effect   = "Allow"
         Action   = ["lambda:InvokeFunction"]
         Resource = var.function_arns
-      },
-      {
+      }],
+      length(var.queue_arns) == 0 ? [] : [{
+        Sid      = "SendMessages"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
+        Resource = var.queue_arns
+      }],
+      [{
         # Log delivery knows no resources: AWS documents "*" as the only value.
         Sid    = "DeliverLogs"
         Effect = "Allow"
@@ -42,15 +50,31 @@ locals {
           "logs:UpdateLogDelivery",
         ]
         Resource = ["*"]
-      },
-    ]
+      }],
+    )
   }
+
+  # Where whoever reads an alarm finds the execution.
+  evidence = (
+    var.type == "STANDARD"
+    ? "${var.dead_letter_queue_name} holds its event, with the input"
+    : "its log group ${local.log_group_name} has the error, with the input"
+  )
+
+  # No Express execution can be aborted.
+  alarms = merge(
+    {
+      failed    = "ExecutionsFailed"
+      timed-out = "ExecutionsTimedOut"
+    },
+    var.type == "STANDARD" ? { aborted = "ExecutionsAborted" } : {},
+  )
 }
 
 # Under /aws/vendedlogs/, where log delivery shares one resource policy: under
 # other names each group adds to a policy that ends at 5120 characters.
 resource "aws_cloudwatch_log_group" "this" {
-  name              = "/aws/vendedlogs/states/${var.name}"
+  name              = local.log_group_name
   retention_in_days = var.log_retention_days
 }
 
@@ -67,13 +91,15 @@ resource "aws_iam_role_policy" "this" {
 }
 
 resource "aws_sfn_state_machine" "this" {
-  # checkov:skip=CKV_AWS_284:The history names every state of every execution for 90 days; traces would cost by the execution
+  # checkov:skip=CKV_AWS_284:A Standard execution's history names its every state for 90 days, and what fails is logged; traces would cost by the execution
   name       = var.name
-  type       = "STANDARD"
+  type       = var.type
   role_arn   = aws_iam_role.this.arn
   definition = var.definition
 
-  # Failures only: the history of every execution is kept for 90 days anyway.
+  # Failures only, with what they were given. The history of a Standard execution
+  # is kept for 90 days anyway; an Express one has none, so this is all there is of
+  # it, and logging every state of it would cost more than running it.
   logging_configuration {
     level                  = "ERROR"
     include_execution_data = true
@@ -84,14 +110,10 @@ resource "aws_sfn_state_machine" "this" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "ended_badly" {
-  for_each = {
-    failed    = "ExecutionsFailed"
-    timed-out = "ExecutionsTimedOut"
-    aborted   = "ExecutionsAborted"
-  }
+  for_each = local.alarms
 
   alarm_name          = "${var.name}-${each.key}"
-  alarm_description   = "An execution of ${var.name} ended ${each.key}; ${var.dead_letter_queue_name} holds its event, with the input."
+  alarm_description   = "An execution of ${var.name} ended ${each.key}; ${local.evidence}."
   namespace           = "AWS/States"
   metric_name         = each.value
   dimensions          = { StateMachineArn = local.arn }

@@ -3,6 +3,11 @@ output "name" {
   value       = aws_sfn_state_machine.this.name
 }
 
+output "type" {
+  description = "STANDARD or EXPRESS."
+  value       = aws_sfn_state_machine.this.type
+}
+
 output "arn" {
   description = "ARN of the machine: known to the plan, there once the machine is."
   value       = local.arn

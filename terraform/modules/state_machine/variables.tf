@@ -12,9 +12,25 @@ variable "location" {
   })
 }
 
+variable "type" {
+  description = "STANDARD keeps a history of each execution, runs each exactly once and is billed by the transition; EXPRESS has none of these, may run one twice, and is billed by time and memory."
+  type        = string
+  default     = "STANDARD"
+
+  validation {
+    condition     = contains(["STANDARD", "EXPRESS"], var.type)
+    error_message = "type must be STANDARD or EXPRESS; got \"${var.type}\"."
+  }
+}
+
 variable "definition" {
   description = "The machine in Amazon States Language, its placeholders filled in."
   type        = string
+
+  validation {
+    condition     = var.type == "EXPRESS" ? try(jsondecode(var.definition).TimeoutSeconds <= 300, false) : true
+    error_message = "An EXPRESS machine must have TimeoutSeconds of at most 300, after which AWS ends it; got ${try(jsondecode(var.definition).TimeoutSeconds, "none")}."
+  }
 }
 
 variable "function_arns" {
@@ -27,8 +43,19 @@ variable "function_arns" {
   }
 }
 
+variable "queue_arns" {
+  description = "The queues its Task states send to, and no other."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = !anytrue([for arn in var.queue_arns : strcontains(arn, "*")])
+    error_message = "queue_arns must name each queue by its exact ARN; got ${join(", ", var.queue_arns)}."
+  }
+}
+
 variable "dead_letter_queue_name" {
-  description = "Queue that receives the events of executions that ended badly, for the alarms' text."
+  description = "Queue that receives the events of executions that ended badly, for the alarms' text. EXPRESS executions have no such events."
   type        = string
 }
 

@@ -8,9 +8,9 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 use crate::repository::{entries, root};
 
 /// Libraries that know no AWS, no runtime, no environment and no clock.
-const DOMAIN: [&str; 2] = ["codes", "vrf"];
+const DOMAIN: [&str; 3] = ["codes", "oracle", "vrf"];
 /// Libraries that talk to something outside.
-const OUTSIDE: [&str; 2] = ["chains", "store"];
+const OUTSIDE: [&str; 3] = ["chains", "outbound", "store"];
 const FUNCTION: &str = "function";
 const CLI: &str = "cli";
 

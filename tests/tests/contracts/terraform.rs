@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hcl::expr::{Expression, ObjectKey, TraversalOperator};
+use hcl::expr::{Expression, ObjectKey, Operation, TraversalOperator};
 use hcl::{Block, Body};
+use offchain_oracle::{Feed, Kind};
 
 use crate::environment::Variables;
 use crate::repository::{entries, files, read};
@@ -194,6 +195,49 @@ fn keys(expression: &Expression, locals: &BTreeMap<String, Expression>) -> Varia
     }
     variables.optional = &variables.optional - &variables.required;
     variables
+}
+
+/// The definitions of feeds that Terraform's own tests hold it to.
+fn feed_definitions() -> Vec<String> {
+    let tests = hcl::parse(&read("terraform/tests/oracle.tftest.hcl")).unwrap();
+    tests
+        .blocks()
+        .flat_map(|run| run.body().blocks())
+        .filter_map(|assert| attribute(assert.body(), "condition"))
+        .filter_map(|condition| match condition {
+            Expression::Operation(operation) => Some(operation.as_ref()),
+            _ => None,
+        })
+        .filter_map(|operation| match operation {
+            Operation::Binary(equal) => Some(&equal.rhs_expr),
+            Operation::Unary(_) => None,
+        })
+        .filter_map(|expected| match expected {
+            Expression::String(text) if text.contains("\"kind\"") => Some(text.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn what_terraform_writes_of_a_feed_is_what_the_functions_read() {
+    let feeds: Vec<Feed> = feed_definitions()
+        .iter()
+        .map(|text| Feed::parse("x", text).unwrap_or_else(|error| panic!("{text}: {error}")))
+        .collect();
+    let [demo, gas, eth] = feeds.as_slice() else {
+        panic!("expected three definitions: {feeds:?}");
+    };
+    assert!(matches!(demo.kind, Kind::Demo));
+    assert!(matches!(gas.kind, Kind::Http(_)));
+    let Kind::Http(eth) = &eth.kind else {
+        panic!("{eth:?}");
+    };
+    let [coinbase, kraken] = eth.sources.as_slice() else {
+        panic!("{eth:?}");
+    };
+    assert!(coinbase.header.is_some() && coinbase.time_pointer.is_some());
+    assert!(kraken.url.ends_with("?pair=ETHUSD&a=1"), "{}", kraken.url);
 }
 
 #[test]

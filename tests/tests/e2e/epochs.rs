@@ -1,7 +1,7 @@
 //! Keys change, and every proof stays checkable.
 
 use jiff::Timestamp;
-use offchain_store::vrf_key;
+use offchain_store::keys;
 use offchain_vrf::{ProofBundle, SecretKey, Suite};
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ async fn a_request_is_proved_by_the_key_that_was_active_when_it_was_made() {
 
     // A key that somebody else put there becomes an epoch, and replaces none.
     let foreign = SecretKey::generate(Suite::P256Sha256Tai, &mut rand::rng());
-    let text = vrf_key::write(&foreign);
+    let text = keys::write(&foreign);
     world
         .put_secret(&world.stack.vrf.key_secret_arn, &text)
         .await;

@@ -22,8 +22,8 @@ use crate::proxy::{ALWAYS, Fault, Proxy};
 use crate::runtime_api::{Function, Outcome as Ran};
 use crate::twin::{Twin, signal};
 
-const THROTTLED: Fault = Fault::Refused(400, "ProvisionedThroughputExceededException");
-const BROKEN: Fault = Fault::Refused(500, "InternalServiceError");
+pub(crate) const THROTTLED: Fault = Fault::Refused(400, "ProvisionedThroughputExceededException");
+pub(crate) const BROKEN: Fault = Fault::Refused(500, "InternalServiceError");
 
 /// The writes of vrf-fulfil, each known by its update expression.
 const WRITES_VALUE: &str = "SET vrf_value";

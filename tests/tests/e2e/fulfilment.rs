@@ -8,7 +8,7 @@ use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use futures_util::future::join_all;
 use futures_util::stream::{StreamExt, iter};
 use jiff::{SignedDuration, Timestamp};
-use offchain_store::key_epochs::KeyEpoch;
+use offchain_store::keys::KeyEpoch;
 use offchain_store::vrf::{Origin, Outcome, Record, RequestItem};
 use offchain_vrf::{ProofBundle, PublicKey};
 use serde_json::{Value, json};

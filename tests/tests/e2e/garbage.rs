@@ -96,7 +96,7 @@ async fn a_message_that_cannot_be_used_is_kept_with_its_reason_and_the_others_go
 }
 
 /// Whether a reply is the problem document of a code.
-fn is_problem(reply: &Reply, status: u16, code: &str, case: &str) {
+pub(crate) fn is_problem(reply: &Reply, status: u16, code: &str, case: &str) {
     assert_eq!(reply.status, status, "{case}: {}", reply.body);
     assert_eq!(
         reply.headers["content-type"], "application/problem+json",
@@ -297,7 +297,7 @@ async fn a_schedule_with_an_unusable_input_ends_in_its_dead_letter_queue() {
 
 /// The event of an asynchronous invocation that failed. AWS sends the event
 /// itself with its error as attributes; the emulator the record of it.
-fn event(letter: &Message) -> Option<Value> {
+pub(crate) fn event(letter: &Message) -> Option<Value> {
     let body: Value = serde_json::from_str(letter.body()?).ok()?;
     body.get("requestPayload").cloned()
 }
@@ -454,7 +454,7 @@ async fn a_spoilt_key_fails_visibly_and_the_request_recovers_once_it_is_mended()
         (jiff::Timestamp::now() >= newest.active_from.timestamp()).then_some(())
     })
     .await;
-    let stage = format!("epoch-{}", newest.epoch);
+    let stage = offchain_store::keys::label(&newest.public_key);
     let versions = async || {
         let reply = world
             .secrets
@@ -541,7 +541,7 @@ async fn a_spoilt_key_fails_visibly_and_the_request_recovers_once_it_is_mended()
     );
 }
 
-async fn move_stage(
+pub(crate) async fn move_stage(
     config: &aws_config::SdkConfig,
     secret: &str,
     stage: &str,

@@ -15,7 +15,8 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, InvocationType, LastUpdateStatus};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use aws_smithy_http_client::{Builder, tls};
-use offchain_store::key_epochs::{KeyEpoch, KeyEpochs};
+use offchain_store::keys::{KeyEpoch, KeyEpochs};
+use offchain_store::oracle::{Feeds, Readings};
 use offchain_store::vrf::{Record, Requests};
 use offchain_vrf::ProofBundle;
 use reqwest::header::HeaderMap;
@@ -38,6 +39,7 @@ pub(crate) struct Stack {
     pub(crate) alarm_topic_arn: String,
     pub(crate) queues: BTreeMap<String, Queue>,
     pub(crate) vrf: Vrf,
+    pub(crate) oracle: Oracle,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -54,6 +56,31 @@ pub(crate) struct Vrf {
     pub(crate) key_secret_arn: String,
     pub(crate) api_tokens_secret_arn: String,
     pub(crate) functions: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Oracle {
+    pub(crate) table: String,
+    pub(crate) feeds_table: String,
+    pub(crate) keys_table: String,
+    pub(crate) key_secret_arn: String,
+    pub(crate) headers_secret_arn: String,
+    pub(crate) state_machine_arn: String,
+    pub(crate) machine_type: String,
+    pub(crate) interval_seconds: u32,
+    pub(crate) lead_seconds: u32,
+    pub(crate) functions: BTreeMap<String, String>,
+    pub(crate) log_groups: BTreeMap<String, String>,
+}
+
+/// A function's or a queue's name without the suite's: `oracle-publish`. Where
+/// it names no subsystem, it is the VRF's: `fulfil` is `vrf-fulfil`.
+pub(crate) fn full_name(name: &str) -> String {
+    if name.starts_with("oracle-") {
+        name.to_owned()
+    } else {
+        format!("vrf-{name}")
+    }
 }
 
 /// Tests run side by side; the stack's settings are one. Who needs them as
@@ -82,6 +109,9 @@ pub(crate) struct World {
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) requests: Requests,
     pub(crate) keys: KeyEpochs,
+    pub(crate) feeds: Feeds,
+    pub(crate) readings: Readings,
+    pub(crate) oracle_keys: KeyEpochs,
     pub(crate) api: Api,
     // The last field: the turn ends when all else is gone.
     turn: Turn,
@@ -159,7 +189,10 @@ impl World {
         let dynamodb = aws_sdk_dynamodb::Client::new(&config);
         Self {
             requests: Requests::new(dynamodb.clone(), stack.vrf.table.clone()),
-            keys: KeyEpochs::new(dynamodb.clone(), stack.vrf.keys_table.clone()),
+            keys: KeyEpochs::vrf(dynamodb.clone(), stack.vrf.keys_table.clone()),
+            feeds: Feeds::new(dynamodb.clone(), stack.oracle.feeds_table.clone()),
+            readings: Readings::new(dynamodb.clone(), stack.oracle.table.clone()),
+            oracle_keys: KeyEpochs::oracle(dynamodb.clone(), stack.oracle.keys_table.clone()),
             sqs: aws_sdk_sqs::Client::new(&config),
             sfn: aws_sdk_sfn::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
@@ -174,14 +207,19 @@ impl World {
         }
     }
 
-    /// The full name of one of the VRF's functions: `fulfil`, `rotate-key`, …
+    /// The deployed name of a function: of the VRF's `fulfil`, `rotate-key`, …,
+    /// of the oracle's `oracle-publish`, `oracle-rotate-key`, …
     pub(crate) fn function(&self, role: &str) -> &str {
-        &self.stack.vrf.functions[role]
+        match role.strip_prefix("oracle-") {
+            Some(role) => &self.stack.oracle.functions[role],
+            None => &self.stack.vrf.functions[role],
+        }
     }
 
-    /// The URL of one of the VRF's queues: `requests-dlq`, …
+    /// The URL of a queue: of the VRF's `requests-dlq`, …, of the oracle's
+    /// `oracle-minutes-dlq`, …
     pub(crate) fn queue(&self, name: &str) -> &str {
-        &self.stack.queues[&format!("{}-vrf-{name}", self.stack.name)].url
+        &self.stack.queues[&format!("{}-{}", self.stack.name, full_name(name))].url
     }
 
     /// Sets a function's environment variables (`None` takes one away) until
@@ -700,7 +738,12 @@ impl Api {
         body: impl Into<reqwest::Body>,
     ) -> Reply {
         let mut url = self.url.clone();
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
         url.set_path(path);
+        url.set_query(query);
         let mut request = self.client.request(method, url).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -764,9 +807,16 @@ impl Api {
         view
     }
 
-    /// The published keys, the newest first.
+    /// The VRF's published keys, the newest first.
     pub(crate) async fn keys(&self) -> Vec<KeyEpoch> {
         let reply = self.get("/v1/vrf/keys").await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        Vec::deserialize(&reply.body["keys"]).unwrap()
+    }
+
+    /// The oracle's published keys, the newest first.
+    pub(crate) async fn oracle_keys(&self) -> Vec<KeyEpoch> {
+        let reply = self.get("/v1/oracle/keys").await;
         assert_eq!(reply.status, 200, "{}", reply.body);
         Vec::deserialize(&reply.body["keys"]).unwrap()
     }

@@ -28,7 +28,7 @@ pub(crate) const ALWAYS: usize = usize::MAX;
 
 struct Rule {
     operation: &'static str,
-    holding: &'static str,
+    holding: String,
     left: usize,
     fault: Fault,
 }
@@ -74,16 +74,10 @@ impl Proxy {
 
     /// Sets a fault for the next `times` calls of an operation whose body
     /// holds a text.
-    pub(crate) fn fail(
-        &self,
-        operation: &'static str,
-        holding: &'static str,
-        times: usize,
-        fault: Fault,
-    ) {
+    pub(crate) fn fail(&self, operation: &'static str, holding: &str, times: usize, fault: Fault) {
         let rule = Rule {
             operation,
-            holding,
+            holding: holding.to_owned(),
             left: times,
             fault,
         };
@@ -127,7 +121,7 @@ async fn answer(call: &Call, service: &str, state: &Mutex<State>) -> Option<Vec<
         state.seen.push(call.operation().to_owned());
         let body = String::from_utf8_lossy(&call.body);
         let rule = state.rules.iter_mut().find(|rule| {
-            rule.left > 0 && call.operation() == rule.operation && body.contains(rule.holding)
+            rule.left > 0 && call.operation() == rule.operation && body.contains(&rule.holding)
         });
         let fault = rule.map(|rule| {
             rule.left -= usize::from(rule.left != ALWAYS);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::harness::{World, unique};
+use crate::harness::{World, full_name, unique};
 use crate::wire::{self, Call};
 
 /// Why an invocation failed, as Lambda tells its caller.
@@ -82,7 +82,7 @@ impl Function {
         .await;
         // As `harness::binary`: the tests and the Lambdas are built together.
         let this = std::env::current_exe().unwrap();
-        let binary = this.ancestors().nth(2).unwrap().join(format!("vrf-{role}"));
+        let binary = this.ancestors().nth(2).unwrap().join(full_name(role));
         let process = Command::new(&binary)
             .env_clear()
             .envs(environment)

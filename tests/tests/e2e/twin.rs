@@ -9,9 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::harness::{SOON, Stack, World, until};
+use crate::proxy::Proxy;
 
 /// The scripts' own command line: a folder for state and logs, and a port.
 const EMULATOR: &str = "scripts/lib/emulator.py";
@@ -21,11 +23,40 @@ pub(crate) struct Twin {
     pub(crate) world: World,
     folder: PathBuf,
     port: u16,
+    /// Where the functions find AWS, if not at the twin itself.
+    functions_endpoint: Option<String>,
     emulator: Option<Child>,
 }
 
 impl Twin {
+    /// A twin that goes on with all that the stack does.
     pub(crate) async fn of_the_stack(name: &str) -> Self {
+        let mut twin = Self::copied(name).await;
+        twin.start().await;
+        twin
+    }
+
+    /// A twin on which nothing happens but what the test does: no schedule
+    /// triggers, no execution goes on, no message waits. Of the oracle it has
+    /// the feed `demo` alone, and no record of any slot.
+    pub(crate) async fn quiet(name: &str) -> Self {
+        let mut twin = Self::copied(name).await;
+        twin.silence();
+        twin.start().await;
+        twin
+    }
+
+    /// Likewise, with a proxy between its functions and AWS.
+    pub(crate) async fn behind_a_proxy(name: &str) -> (Self, Proxy) {
+        let mut twin = Self::copied(name).await;
+        twin.silence();
+        let proxy = Proxy::before(&twin.url()).await;
+        twin.functions_endpoint = Some(proxy.url().to_owned());
+        twin.start().await;
+        (twin, proxy)
+    }
+
+    async fn copied(name: &str) -> Self {
         // Nobody changes a setting meanwhile.
         let original = World::shared().await;
         let outputs = PathBuf::from(std::env::var("OFFCHAIN_STACK").unwrap());
@@ -50,14 +81,58 @@ impl Twin {
         let stack: Stack = serde_json::from_str(&moved(&read(&outputs))).unwrap();
         drop(original);
         let world = World::of(stack, &format!("http://127.0.0.1:{port}")).await;
-        let mut twin = Self {
+        Self {
             world,
             folder,
             port,
+            functions_endpoint: None,
             emulator: None,
-        };
-        twin.start().await;
-        twin
+        }
+    }
+
+    /// Takes out of the saved state what goes on by itself.
+    fn silence(&self) {
+        let oracle = &self.world.stack.oracle;
+        self.change("scheduler", |state| {
+            for schedule in scoped(state, "schedules") {
+                schedule.1["State"] = json!("DISABLED");
+            }
+        });
+        self.change("stepfunctions", |state| {
+            state["executions"]["data"] = json!({});
+        });
+        self.change("sqs", |state| {
+            for queue in scoped(state, "queues") {
+                queue.1["messages"] = json!([]);
+            }
+        });
+        self.change("cloudwatch", |state| {
+            state["metrics"]["data"] = json!({});
+        });
+        self.change("dynamodb", |state| {
+            for (_, table) in scoped(state, "tables") {
+                let name = table["TableName"].as_str().unwrap().to_owned();
+                let items = table["items"].as_object_mut().unwrap();
+                if name == oracle.table {
+                    items.clear();
+                } else if name == oracle.feeds_table {
+                    items.retain(|feed, _| feed == "demo");
+                }
+            }
+        });
+    }
+
+    /// Changes what the emulator has saved of a service.
+    fn change(&self, service: &str, change: impl FnOnce(&mut Value)) {
+        let file = self.folder.join("state").join(format!("{service}.json"));
+        let mut state: Value = serde_json::from_str(&read(&file)).unwrap();
+        change(&mut state["payload"]);
+        fs::write(file, state.to_string()).unwrap();
+    }
+
+    /// Where all of the twin is: its state, its log and what its functions unpack.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) fn url(&self) -> String {
@@ -80,6 +155,11 @@ impl Twin {
             .arg(root.join(EMULATOR))
             .args(["--port", &self.port.to_string(), "--dir"])
             .arg(&self.folder)
+            .args(
+                self.functions_endpoint
+                    .iter()
+                    .flat_map(|url| ["--functions-endpoint", url]),
+            )
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -148,6 +228,14 @@ async fn save(home: &Path) {
             .then_some(())
     })
     .await;
+}
+
+/// What a service has saved under a name, by its scope and its own key.
+fn scoped<'a>(
+    state: &'a mut Value,
+    name: &str,
+) -> impl Iterator<Item = (&'a String, &'a mut Value)> {
+    state[name]["data"].as_object_mut().unwrap().iter_mut()
 }
 
 /// Copies a folder; the texts in it, which are all JSON, are changed.

@@ -39,6 +39,11 @@ impl Call {
         Ok(Some(call))
     }
 
+    /// The request line and the headers.
+    pub(crate) fn head(&self) -> &str {
+        &self.head
+    }
+
     /// The path and what follows it.
     pub(crate) fn path(&self) -> &str {
         self.head.split(' ').nth(1).unwrap_or_default()

@@ -1,6 +1,5 @@
 //! `offchain vrf`: ask for values, look at them, verify them.
 
-mod keys;
 pub(crate) mod request;
 pub(crate) mod show;
 mod token;
@@ -12,6 +11,7 @@ use clap::Subcommand;
 
 use crate::api::Api;
 use crate::error::CliError;
+use crate::keys;
 use crate::output::Output;
 use crate::stack::Stack;
 
@@ -38,8 +38,8 @@ impl Command {
             Self::Request(request) => request.run(&Api::new(stack)?, output).await,
             Self::Show(show) => show.run(&Api::new(stack)?, output).await,
             Self::Verify(verify) => verify.run(output),
-            Self::Keys => keys::list(&Api::new(stack)?, output).await,
-            Self::RotateKey => keys::rotate(stack, output).await,
+            Self::Keys => keys::list(&Api::new(stack)?.vrf_keys().await?, output),
+            Self::RotateKey => keys::rotate(stack, "vrf", &stack.vrf()?.functions, output).await,
             Self::Token(command) => command.run(stack, output).await,
         }
     }

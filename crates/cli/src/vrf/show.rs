@@ -3,23 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use offchain_store::key_epochs::KeyEpoch;
+use offchain_store::keys::KeyEpoch;
 use offchain_vrf::{ProofBundle, PublicKey, Verified};
-use serde::Deserialize;
 
 use crate::api::{Api, View, read};
 use crate::error::CliError;
+use crate::keys::Keys;
 use crate::output::{Output, bad, good};
 
 #[derive(Args)]
 pub(crate) struct Show {
     /// The request's id.
     id: String,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Keys {
-    pub(crate) keys: Vec<KeyEpoch>,
 }
 
 impl Show {
@@ -62,8 +57,8 @@ pub(crate) async fn verify_published(
     epoch: u64,
     bundle: &ProofBundle,
 ) -> Result<Result<Verified, String>, CliError> {
-    let Keys { keys } = read(&api.keys().await?)?;
-    let Some(key) = keys.into_iter().find(|key| key.epoch == epoch) else {
+    let keys: Keys = read(&api.vrf_keys().await?)?;
+    let Some(key) = keys.epoch(epoch) else {
         return Ok(Err(format!("epoch {epoch} is not published")));
     };
     Ok(verify_by(&key, bundle))

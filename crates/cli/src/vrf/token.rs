@@ -3,16 +3,14 @@
 
 use std::process::ExitCode;
 
-use aws_sdk_secretsmanager::Client;
 use clap::Subcommand;
-use offchain_store::AwsError;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::aws;
 use crate::error::CliError;
 use crate::output::Output;
+use crate::secret::Secret;
 use crate::stack::Stack;
 
 #[derive(Subcommand)]
@@ -46,9 +44,8 @@ struct Token {
 
 impl Command {
     pub(crate) async fn run(self, stack: &Stack, output: &Output) -> Result<ExitCode, CliError> {
-        let client = Client::new(&aws::config(stack).await);
-        let secret = &stack.vrf()?.api_tokens_secret_arn;
-        let mut list = read(&client, secret).await?;
+        let secret = Secret::new(stack, &stack.vrf()?.api_tokens_secret_arn).await;
+        let mut list = read(&secret).await?;
         match self {
             Self::Create { name } => {
                 let token = hex::encode(rand::random::<[u8; 32]>());
@@ -57,7 +54,7 @@ impl Command {
                     name: name.clone(),
                     sha256: hex::encode(Sha256::digest(&token)),
                 });
-                write(&client, secret, &list).await?;
+                write(&secret, &list).await?;
                 output.show(&json!({"name": name, "token": token}), |output| {
                     output.line(&token);
                     output.note("This is shown once. Set OFFCHAIN_API_TOKEN to it.");
@@ -69,7 +66,7 @@ impl Command {
                 if list.tokens.len() == before {
                     return Err(CliError::Input(format!("there is no token of {name}")));
                 }
-                write(&client, secret, &list).await?;
+                write(&secret, &list).await?;
                 output.show(&json!({"revoked": name}), |output| {
                     output.line(format!("the token of {name} is revoked"));
                 })?;
@@ -86,34 +83,16 @@ impl Command {
     }
 }
 
-async fn read(client: &Client, secret: &str) -> Result<TokenList, CliError> {
-    let reply = client.get_secret_value().secret_id(secret).send().await;
-    let text = match reply {
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|error| error.is_resource_not_found_exception()) =>
-        {
-            return Ok(TokenList::default());
+async fn read(secret: &Secret) -> Result<TokenList, CliError> {
+    match secret.read().await? {
+        None => Ok(TokenList::default()),
+        Some(text) => {
+            serde_json::from_str(&text).map_err(|_| secret.unusable("a list of tokens in JSON"))
         }
-        reply => reply.map_err(AwsError::from)?.secret_string,
-    };
-    // AWS has no version without a value; emulators make one with the secret.
-    let Some(text) = text.filter(|text| !text.is_empty()) else {
-        return Ok(TokenList::default());
-    };
-    serde_json::from_str(&text)
-        .map_err(|error| CliError::Input(format!("the secret {secret} is unusable: {error}")))
+    }
 }
 
-async fn write(client: &Client, secret: &str, list: &TokenList) -> Result<(), CliError> {
+async fn write(secret: &Secret, list: &TokenList) -> Result<(), CliError> {
     let text = serde_json::to_string(list).map_err(CliError::input)?;
-    client
-        .put_secret_value()
-        .secret_id(secret)
-        .secret_string(text)
-        .send()
-        .await
-        .map_err(AwsError::from)?;
-    Ok(())
+    secret.write(text).await
 }

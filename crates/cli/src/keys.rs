@@ -1,22 +1,36 @@
-//! `offchain vrf keys` and `offchain vrf rotate-key`
+//! Key epochs, whatever the keys are for: how they are listed and rotated.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use aws_sdk_lambda::primitives::Blob;
+use offchain_store::keys::KeyEpoch;
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::api::{Api, read};
+use crate::api::read;
 use crate::aws;
 use crate::error::CliError;
 use crate::output::Output;
 use crate::stack::Stack;
-use crate::vrf::show::Keys;
 
-pub(crate) async fn list(api: &Api, output: &Output) -> Result<ExitCode, CliError> {
-    let reply = api.keys().await?;
-    let Keys { keys } = read(&reply)?;
+/// The API's list of key epochs.
+#[derive(Deserialize)]
+pub(crate) struct Keys {
+    pub(crate) keys: Vec<KeyEpoch>,
+}
+
+impl Keys {
+    pub(crate) fn epoch(self, epoch: u64) -> Option<KeyEpoch> {
+        self.keys.into_iter().find(|key| key.epoch == epoch)
+    }
+}
+
+/// Prints the API's list.
+pub(crate) fn list(reply: &Value, output: &Output) -> Result<ExitCode, CliError> {
+    let Keys { keys } = read(reply)?;
     // No table: beside a key there is no room for anything in 80 columns.
-    output.show(&reply, |output| {
+    output.show(reply, |output| {
         for key in keys {
             output.title(format!("epoch {}, {}", key.epoch, key.suite));
             output.line(format!("  active from  {}", key.active_from));
@@ -26,11 +40,18 @@ pub(crate) async fn list(api: &Api, output: &Output) -> Result<ExitCode, CliErro
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) async fn rotate(stack: &Stack, output: &Output) -> Result<ExitCode, CliError> {
-    let function =
-        stack.vrf()?.functions.get("rotate-key").ok_or_else(|| {
-            CliError::input("the stack names no function vrf.functions.rotate-key")
-        })?;
+/// Starts a new epoch by a subsystem's function `rotate-key`.
+pub(crate) async fn rotate(
+    stack: &Stack,
+    subsystem: &str,
+    functions: &BTreeMap<String, String>,
+    output: &Output,
+) -> Result<ExitCode, CliError> {
+    let function = functions.get("rotate-key").ok_or_else(|| {
+        CliError::Input(format!(
+            "the stack names no function {subsystem}.functions.rotate-key"
+        ))
+    })?;
     let client = aws_sdk_lambda::Client::new(&aws::config(stack).await);
     let reply = client
         .invoke()

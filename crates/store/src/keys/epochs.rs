@@ -9,10 +9,7 @@ use serde_dynamo::{from_item, from_items, to_item};
 use crate::error::made;
 use crate::{Moment, StoreError};
 
-/// The one key set of this table.
-pub const KEY_SET: &str = "vrf";
-
-/// A public key, and from when requests are bound to it.
+/// A public key, and from when it signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyEpoch {
     /// Counts from 1.
@@ -23,7 +20,7 @@ pub struct KeyEpoch {
     pub public_key: String,
     /// When this item was written.
     pub published_at: Moment,
-    /// Requests made from this time on are answered with this key.
+    /// What is bound to a key from this time on is bound to this one.
     pub active_from: Moment,
 }
 
@@ -39,13 +36,24 @@ struct Item<'a> {
 pub struct KeyEpochs {
     client: Client,
     table: String,
+    set: &'static str,
 }
 
 impl KeyEpochs {
-    /// The table named `table`.
+    /// The epochs of the VRF's keys, in the table named `table`.
     #[must_use]
-    pub fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+    pub fn vrf(client: Client, table: String) -> Self {
+        Self::new(client, table, "vrf")
+    }
+
+    /// The epochs of the oracle's keys, in the table named `table`.
+    #[must_use]
+    pub fn oracle(client: Client, table: String) -> Self {
+        Self::new(client, table, "oracle")
+    }
+
+    fn new(client: Client, table: String, set: &'static str) -> Self {
+        Self { client, table, set }
     }
 
     /// Every epoch, newest first.
@@ -66,15 +74,18 @@ impl KeyEpochs {
         }
     }
 
-    /// The newest epoch, active already or not.
-    pub async fn newest(&self) -> Result<Option<KeyEpoch>, StoreError> {
-        let page = self.newest_first().limit(1).send().await?;
-        let epochs: Vec<KeyEpoch> =
-            from_items(page.items.unwrap_or_default()).map_err(StoreError::Item)?;
-        Ok(epochs.into_iter().next())
+    /// The newest epochs, active already or not, newest first.
+    pub async fn latest(&self, count: u8) -> Result<Vec<KeyEpoch>, StoreError> {
+        let page = self.newest_first().limit(count.into()).send().await?;
+        from_items(page.items.unwrap_or_default()).map_err(StoreError::Item)
     }
 
-    /// The epoch that requests made at `time` are bound to.
+    /// The newest epoch, active already or not.
+    pub async fn newest(&self) -> Result<Option<KeyEpoch>, StoreError> {
+        Ok(self.latest(1).await?.pop())
+    }
+
+    /// The epoch that what is made at `time` is bound to.
     pub async fn active_at(&self, time: Moment) -> Result<Option<KeyEpoch>, StoreError> {
         let page = self
             .newest_first()
@@ -93,7 +104,7 @@ impl KeyEpochs {
             .client
             .get_item()
             .table_name(&self.table)
-            .key("key_set", AttributeValue::S(KEY_SET.to_owned()))
+            .key("key_set", AttributeValue::S(self.set.to_owned()))
             .key("epoch", AttributeValue::N(epoch.to_string()))
             .consistent_read(true)
             .send()
@@ -108,7 +119,7 @@ impl KeyEpochs {
     /// Publishes an epoch whose number is free; `false` where it is taken.
     pub async fn publish(&self, epoch: &KeyEpoch) -> Result<bool, StoreError> {
         let item = to_item(Item {
-            key_set: KEY_SET,
+            key_set: self.set,
             epoch,
         })
         .map_err(StoreError::Item)?;
@@ -128,7 +139,7 @@ impl KeyEpochs {
             .query()
             .table_name(&self.table)
             .key_condition_expression("key_set = :set")
-            .expression_attribute_values(":set", AttributeValue::S(KEY_SET.to_owned()))
+            .expression_attribute_values(":set", AttributeValue::S(self.set.to_owned()))
             .scan_index_forward(false)
             .consistent_read(true)
     }
@@ -144,7 +155,7 @@ mod tests {
     };
 
     fn epochs(aws: &FakeAws) -> KeyEpochs {
-        KeyEpochs::new(Client::new(&aws.sdk_config()), "keys".into())
+        KeyEpochs::vrf(Client::new(&aws.sdk_config()), "keys".into())
     }
 
     fn epoch(number: u64) -> KeyEpoch {
@@ -208,13 +219,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_newest_epoch_is_the_one_with_the_largest_number() {
-        let aws = FakeAws::new().on("Query", items(&[stored(2)]));
-        assert_eq!(epochs(&aws).newest().await.unwrap(), Some(epoch(2)));
+    async fn the_newest_epochs_are_those_with_the_largest_numbers() {
+        let aws = FakeAws::new().on("Query", items(&[stored(2), stored(1)]));
+        let latest = epochs(&aws).latest(16).await.unwrap();
+        assert_eq!(latest, [epoch(2), epoch(1)]);
         let query = aws.sent_once("Query");
         assert_eq!(query["ScanIndexForward"], false);
-        assert_eq!(query["Limit"], 1);
+        assert_eq!(query["Limit"], 16);
         assert_eq!(query["ConsistentRead"], true);
+    }
+
+    #[tokio::test]
+    async fn a_key_set_knows_its_own_epochs_only() {
+        let aws = FakeAws::new()
+            .on("Query", items(&[]))
+            .on("GetItem", done())
+            .on("PutItem", done());
+        let client = Client::new(&aws.sdk_config());
+        let epochs = KeyEpochs::oracle(client, "keys".into());
+        assert_eq!(epochs.all().await.unwrap(), []);
+        assert_eq!(epochs.get(1).await.unwrap(), None);
+        assert!(epochs.publish(&epoch(1)).await.unwrap());
+        assert_eq!(
+            aws.sent_once("Query")["ExpressionAttributeValues"],
+            json!({ ":set": "oracle" })
+        );
+        assert_eq!(aws.sent_once("GetItem")["Key"]["key_set"], "oracle");
+        assert_eq!(aws.sent_once("PutItem")["Item"]["key_set"], "oracle");
     }
 
     #[tokio::test]
