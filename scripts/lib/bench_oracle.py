@@ -455,10 +455,9 @@ def fraction(part, whole):
     return f"1/{whole / part:.1f}" if 0 < part < whole else f"{part / whole:.1f} times that"
 
 
-def plot(stack_file, window, picture):
-    """The picture of the slots, drawn by the suite's own command."""
+def plot(command, stack_file, window, picture):
+    """Whether the suite's own command has drawn the slots."""
     picture.parent.mkdir(parents=True, exist_ok=True)
-    command = Path(__file__).resolve().parent.parent / "offchain"
     done = subprocess.run(
         [command, "oracle", "plot", FEED, "--from", window["from"], "--to", window["to"], "--out", picture],
         env={**os.environ, "OFFCHAIN_STACK": str(stack_file)}, stdout=sys.stderr, check=False,
@@ -470,6 +469,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stack", type=Path, required=True, help="its stack.json")
     parser.add_argument("--endpoint", required=True, help="of the emulator")
+    parser.add_argument("--command", type=Path, required=True, help="the offchain command")
     parser.add_argument("--minutes", type=int, default=10)
     parser.add_argument("--out", type=Path, required=True, help="folder of the picture")
     parser.add_argument("--json", action="store_true")
@@ -479,7 +479,7 @@ def main():
         sys.exit("the stack has no oracle: is terraform/'s variable oracle null?")
     found = result(Oracle(stack, args.endpoint), args.minutes)
     picture = args.out / "oracle.svg"
-    found["met"]["picture"] = plot(args.stack, found["window"], picture)
+    found["met"]["picture"] = plot(args.command, args.stack, found["window"], picture)
     found["picture"] = str(picture)
     if args.json:
         print(json.dumps(found, indent=2))

@@ -616,6 +616,10 @@ def main():
     app._run_ready_scripts = run_after_start
     sys.argv = ["ministack"]
     app.main()
+    # All is saved. Python itself would wait for the threads in which executions
+    # wait for their slots, up to a minute.
+    logging.shutdown()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ run "each_role_may_do_exactly_this" {
         { Sid = "WriteLogs", Effect = "Allow", Action = ["logs:CreateLogStream", "logs:PutLogEvents"], Resource = ["arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/offchain-oracle-publish:*"] },
         { Sid = "AddReadings", Effect = "Allow", Action = ["dynamodb:PutItem"], Resource = ["arn:aws:dynamodb:us-east-1:123456789012:table/offchain-oracle"] },
         { Sid = "ReadFeeds", Effect = "Allow", Action = ["dynamodb:Scan"], Resource = ["arn:aws:dynamodb:us-east-1:123456789012:table/offchain-oracle-feeds"] },
-        { Sid = "ReadKeys", Effect = "Allow", Action = ["dynamodb:Query", "dynamodb:GetItem"], Resource = ["arn:aws:dynamodb:us-east-1:123456789012:table/offchain-oracle-keys"] },
+        { Sid = "ReadKeys", Effect = "Allow", Action = ["dynamodb:Query"], Resource = ["arn:aws:dynamodb:us-east-1:123456789012:table/offchain-oracle-keys"] },
         { Sid = "ReadSigningKey", Effect = "Allow", Action = ["secretsmanager:GetSecretValue"], Resource = ["arn:aws:secretsmanager:us-east-1:123456789012:secret:offchain/oracle/key-AbCdEf"] },
         { Sid = "ReadSourceHeaders", Effect = "Allow", Action = ["secretsmanager:GetSecretValue"], Resource = ["arn:aws:secretsmanager:us-east-1:123456789012:secret:offchain/oracle/source-headers-GhIjKl"] },
       ]

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::api::{Api, View, read};
 use crate::error::CliError;
+use crate::oracle::start::start;
 use crate::oracle::{Feeds, Follow, Record, decimal, lateness, verify_published};
 use crate::output::{Output, bad, good};
 use crate::stack::{Oracle, Stack};
@@ -43,7 +44,7 @@ impl Demo {
             failed |= self.show_requests(&api, output).await?;
         }
         if let Some(oracle) = stack.oracle.as_ref().filter(|_| self.slots > 0) {
-            failed |= self.show_slots(oracle, &api, output).await?;
+            failed |= self.show_slots(stack, oracle, &api, output).await?;
         }
         Ok(ExitCode::from(u8::from(failed)))
     }
@@ -110,6 +111,7 @@ impl Demo {
     /// Whether anything went wrong. A missed slot did not: it says why.
     async fn show_slots(
         &self,
+        stack: &Stack,
         oracle: &Oracle,
         api: &Api,
         output: &Output,
@@ -123,6 +125,15 @@ impl Demo {
             feed.as_str(),
             &format!("publishes a value every {} s", oracle.interval_seconds),
         );
+        if !runs(api, &feed, oracle).await {
+            // A new deployment's schedule has not struck yet.
+            let started = start(stack, oracle).await?;
+            tell(
+                output,
+                feed.as_str(),
+                &format!("is started at once; its first slot is {}", started.first),
+            );
+        }
         let mut follow = Follow::new(api, feed.clone(), oracle.interval_seconds);
         let deadline = Instant::now() + FIRST_SLOTS;
         let mut left = self.slots;
@@ -155,6 +166,16 @@ impl Demo {
         }
         Ok(failed)
     }
+}
+
+/// Whether the feed's newest reading is no older than two slots.
+async fn runs(api: &Api, feed: &FeedId, oracle: &Oracle) -> bool {
+    // Without a reading the API answers that there is none.
+    let Ok(latest) = api.latest(feed).await else {
+        return false;
+    };
+    let age = latest["age_seconds"].as_u64();
+    age.is_some_and(|age| age <= u64::from(2 * oracle.interval_seconds.seconds()))
 }
 
 /// The demo feed where there is one.

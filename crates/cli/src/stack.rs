@@ -39,6 +39,8 @@ pub(crate) struct Oracle {
     pub(crate) headers_secret_arn: String,
     #[serde(deserialize_with = "interval")]
     pub(crate) interval_seconds: Interval,
+    pub(crate) lead_seconds: u32,
+    pub(crate) state_machine_arn: String,
     pub(crate) functions: BTreeMap<String, String>,
 }
 

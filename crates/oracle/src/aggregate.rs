@@ -19,7 +19,7 @@ use crate::{
 /// The greatest absolute value: 33 decimal digits.
 pub const MAX_VALUE: i128 = LIMIT - 1;
 
-/// How far ahead of the slot a source's clock may be.
+/// How far ahead a source's clock may be.
 const MAX_AHEAD: SignedDuration = SignedDuration::from_secs(5);
 
 /// What came of asking a source.
@@ -216,7 +216,7 @@ impl Aggregate {
     }
 }
 
-/// The value of a feed for a slot, out of what its sources answered.
+/// The value of a feed for a slot, out of what its sources answered by `now`.
 ///
 /// Every source of the feed ends up in the aggregate, or in the error, once;
 /// an answer of anyone else is dropped, and of two answers of one source the
@@ -230,6 +230,7 @@ impl Aggregate {
 pub fn aggregate(
     feed: &HttpFeed,
     slot: Slot,
+    now: Timestamp,
     mut answers: Vec<Answer>,
 ) -> Result<Aggregate, NotPublished> {
     answers.sort();
@@ -247,7 +248,7 @@ pub fn aggregate(
                 text: "there is no answer of it".to_owned(),
             })
         });
-        match outcome.and_then(|observation| usable(feed, slot, observation)) {
+        match outcome.and_then(|observation| usable(feed, slot, now, observation)) {
             Ok(Observation { value, observed }) => fresh.push(Part {
                 source: source.name.clone(),
                 value,
@@ -310,7 +311,14 @@ fn why(excluded: BTreeMap<SourceName, Fault>) -> Vec<Excluded> {
 }
 
 /// Whether the observation is of the slot's time and within the range of values.
-fn usable(feed: &HttpFeed, slot: Slot, observation: Observation) -> Result<Observation, Fault> {
+fn usable(
+    feed: &HttpFeed,
+    slot: Slot,
+    now: Timestamp,
+    observation: Observation,
+) -> Result<Observation, Fault> {
+    // A late try finds what is newer than its slot.
+    let latest = slot.timestamp().max(now);
     let age = slot.timestamp().duration_since(observation.observed);
     let fault = |code, text| Err(Fault { code, text });
     if age > SignedDuration::from_secs(feed.max_age_seconds.into()) {
@@ -322,7 +330,7 @@ fn usable(feed: &HttpFeed, slot: Slot, observation: Observation) -> Result<Obser
                 milliseconds(observation.observed)
             ),
         )
-    } else if -age > MAX_AHEAD {
+    } else if observation.observed.duration_since(latest) > MAX_AHEAD {
         fault(
             "SourceAhead",
             format!(

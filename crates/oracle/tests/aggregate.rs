@@ -75,7 +75,12 @@ fn values(values: &[i128]) -> Vec<Answer> {
 }
 
 fn aggregated(quorum: usize, bps: u32, said: &[i128]) -> Result<Aggregate, NotPublished> {
-    aggregate(&feed(said.len(), quorum, bps), slot(), values(said))
+    aggregate(
+        &feed(said.len(), quorum, bps),
+        slot(),
+        slot().timestamp(),
+        values(said),
+    )
 }
 
 fn took_part(aggregate: &Aggregate) -> String {
@@ -150,7 +155,7 @@ fn parts_and_left_out_are_sorted_by_name_and_hold_what_was_said() {
         failed(1, "ValueInvalid"),
         said_at(0, 1000, before(60_000)),
     ];
-    let found = aggregate(&feed(4, 2, 200), slot(), answers).unwrap();
+    let found = aggregate(&feed(4, 2, 200), slot(), slot().timestamp(), answers).unwrap();
     assert_eq!(took_part(&found), "ac");
     assert_eq!(left_out(&found), ["b ValueInvalid", "d RemoteTimedOut"]);
     assert_eq!((found.value, found.spread), (1000, 1));
@@ -173,12 +178,12 @@ fn an_answer_counts_from_the_maximal_age_until_five_seconds_ahead() {
         (-10_000_000_000, Some("b SourceAhead")),
     ] {
         let answers = vec![said(0, 7), said_at(1, 7, before(ms))];
-        let found = aggregate(&feed(2, 1, 0), slot(), answers).unwrap();
+        let found = aggregate(&feed(2, 1, 0), slot(), slot().timestamp(), answers).unwrap();
         assert_eq!(left_out(&found), Vec::from_iter(reason), "{ms}");
     }
     for observed in [Timestamp::MIN, Timestamp::MAX] {
         let answers = vec![said_at(0, 7, observed)];
-        let error = aggregate(&feed(1, 1, 0), slot(), answers).unwrap_err();
+        let error = aggregate(&feed(1, 1, 0), slot(), slot().timestamp(), answers).unwrap_err();
         assert_eq!(error.code(), "QuorumNotReached");
     }
 }
@@ -191,7 +196,7 @@ fn too_few_answers_reach_no_quorum_and_each_is_told() {
         said_at(2, 7, before(60_001)),
         said_at(3, 7, before(-5001)),
     ];
-    let error = aggregate(&feed(5, 2, 200), slot(), answers).unwrap_err();
+    let error = aggregate(&feed(5, 2, 200), slot(), slot().timestamp(), answers).unwrap_err();
     assert!(matches!(
         error,
         NotPublished::QuorumNotReached {
@@ -226,7 +231,7 @@ fn too_few_answers_reach_no_quorum_and_each_is_told() {
             "e SourceUnanswered"
         ]
     );
-    let none = aggregate(&feed(1, 1, 200), slot(), Vec::new()).unwrap_err();
+    let none = aggregate(&feed(1, 1, 200), slot(), slot().timestamp(), Vec::new()).unwrap_err();
     assert!(matches!(
         none,
         NotPublished::QuorumNotReached {
@@ -245,13 +250,22 @@ fn a_source_counts_once_and_a_stranger_not_at_all() {
         failed(0, "RemoteTimedOut"),
         said(5, 7),
     ];
-    let error = aggregate(&feed(2, 2, 10_000), slot(), twice.clone()).unwrap_err();
+    let error = aggregate(
+        &feed(2, 2, 10_000),
+        slot(),
+        slot().timestamp(),
+        twice.clone(),
+    )
+    .unwrap_err();
     assert_eq!(error.code(), "QuorumNotReached");
     let feed = feed(2, 1, 10_000);
-    let found = aggregate(&feed, slot(), twice.clone()).unwrap();
+    let found = aggregate(&feed, slot(), slot().timestamp(), twice.clone()).unwrap();
     assert_eq!((took_part(&found), found.value), ("a".to_owned(), 7));
     let reversed = twice.into_iter().rev().collect();
-    assert_eq!(aggregate(&feed, slot(), reversed).unwrap(), found);
+    assert_eq!(
+        aggregate(&feed, slot(), slot().timestamp(), reversed).unwrap(),
+        found
+    );
 }
 
 #[test]
@@ -319,7 +333,7 @@ fn too_few_without_outliers_exceed_the_spread_and_each_is_told() {
         said(2, 1000),
         failed(3, "RemoteStatus"),
     ];
-    let error = aggregate(&feed(4, 2, 200), slot(), answers).unwrap_err();
+    let error = aggregate(&feed(4, 2, 200), slot(), slot().timestamp(), answers).unwrap_err();
     assert_eq!((error.code(), error.retryable()), ("SpreadExceeded", false));
     assert_eq!(
         error.to_string(),
@@ -361,7 +375,7 @@ fn a_code_makes_no_line_of_its_own() {
         ("é", "Unknown"),
     ] {
         let answers = vec![said(0, 7), failed(1, code)];
-        let found = aggregate(&feed(2, 1, 0), slot(), answers).unwrap();
+        let found = aggregate(&feed(2, 1, 0), slot(), slot().timestamp(), answers).unwrap();
         assert_eq!(left_out(&found), [format!("b {reason}")]);
     }
 }
@@ -449,7 +463,7 @@ proptest! {
     #[test]
     fn the_outcome_is_that_of_a_naive_model((feed, fresh, answers, _) in case()) {
         let quorum = usize::from(feed.quorum);
-        let found = aggregate(&feed, slot(), answers);
+        let found = aggregate(&feed, slot(), slot().timestamp(), answers);
         if fresh.len() < quorum {
             prop_assert_eq!(found.unwrap_err().code(), "QuorumNotReached");
             return Ok(());
@@ -465,13 +479,13 @@ proptest! {
 
     #[test]
     fn the_order_of_answers_changes_nothing((feed, _, answers, shuffled) in case()) {
-        prop_assert_eq!(aggregate(&feed, slot(), answers), aggregate(&feed, slot(), shuffled));
+        prop_assert_eq!(aggregate(&feed, slot(), slot().timestamp(), answers), aggregate(&feed, slot(), slot().timestamp(), shuffled));
     }
 
     #[test]
     fn what_is_published_keeps_every_promise((feed, fresh, answers, _) in case()) {
         let all = feed.sources.len();
-        match aggregate(&feed, slot(), answers) {
+        match aggregate(&feed, slot(), slot().timestamp(), answers) {
             Ok(found) => {
                 let mut values: Vec<_> = found.sources.iter().map(|part| part.value).collect();
                 values.sort_unstable();

@@ -508,18 +508,23 @@ async fn the_keys_are_listed_newest_first() {
     assert_eq!(query["ScanIndexForward"], false);
 }
 
-/// Every request whose first call, or whose second, is answered so.
-fn failing(reply: &Reply) -> Vec<(FakeAws, Value)> {
-    let unread = || FakeAws::new().on("Scan", reply.clone());
-    let unasked = || with_feeds().on("Query", reply.clone());
-    let query = json!({});
+/// Every request whose reading of the feeds is answered so.
+fn without_feeds(reply: &Reply) -> Vec<(FakeAws, Value)> {
+    let aws = || FakeAws::new().on("Scan", reply.clone());
     vec![
-        (unread(), get_feeds()),
-        (unread(), get_latest("demo")),
-        (unasked(), get_latest("demo")),
-        (unread(), get_readings("demo", &query)),
-        (unasked(), get_readings("demo", &query)),
-        (FakeAws::new().on("Query", reply.clone()), get_keys()),
+        (aws(), get_feeds()),
+        (aws(), get_latest("demo")),
+        (aws(), get_readings("demo", &json!({}))),
+    ]
+}
+
+/// Every request whose reading of something else is answered so.
+fn without_more(reply: &Reply) -> Vec<(FakeAws, Value)> {
+    let aws = || with_feeds().on("Query", reply.clone());
+    vec![
+        (aws(), get_latest("demo")),
+        (aws(), get_readings("demo", &json!({}))),
+        (aws(), get_keys()),
     ]
 }
 
@@ -531,7 +536,7 @@ async fn what_may_succeed_later_says_when_to_ask_again() {
         Reply::NoConnection,
         Reply::Silence,
     ] {
-        for (aws, event) in failing(&reply) {
+        for (aws, event) in [without_feeds(&reply), without_more(&reply)].concat() {
             let seen = ask(&aws, event).await;
             assert_problem(&seen, 503, "StoreUnavailable");
             assert_eq!(seen.headers["retry-after"], "1");
@@ -541,13 +546,17 @@ async fn what_may_succeed_later_says_when_to_ask_again() {
 
 #[tokio::test]
 async fn our_own_faults_are_told_without_their_reasons() {
-    let torn = items(&[json!({ "feed": "demo", "definition": 1, "slot": "hush" })]);
-    for (reply, code) in [
-        (refusal(400, "AccessDeniedException"), "StoreDenied"),
-        (refusal(400, "ValidationException"), "StoreRejected"),
-        (torn, "StoreRejected"),
+    let denied = refusal(400, "AccessDeniedException");
+    let rejected = refusal(400, "ValidationException");
+    let torn = items(&[json!({ "feed": "demo", "slot": "hush" })]);
+    for (cases, code) in [
+        (without_feeds(&denied), "StoreDenied"),
+        (without_more(&denied), "StoreDenied"),
+        (without_feeds(&rejected), "StoreRejected"),
+        (without_more(&rejected), "StoreRejected"),
+        (without_more(&torn), "StoreRejected"),
     ] {
-        for (aws, event) in failing(&reply) {
+        for (aws, event) in cases {
             let seen = ask(&aws, event).await;
             assert_problem(&seen, 500, code);
             assert!(!seen.headers.contains_key("retry-after"));

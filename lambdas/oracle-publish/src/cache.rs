@@ -5,9 +5,13 @@ use std::time::{Duration, Instant};
 use offchain_codes::{Coded, chain};
 use tokio::sync::Mutex;
 
-/// A value that is kept for a time. Where it cannot be read again, the old one
-/// goes on being used: a publisher that knows what it knew a minute ago is of
-/// more use than none.
+/// How long a value that is known may take to be read again. A run has about a
+/// second before its slot.
+const REFRESH: Duration = Duration::from_millis(600);
+
+/// A value that is kept for a time. Where it cannot be read again, or not soon,
+/// the old one goes on being used: a publisher that knows what it knew a minute
+/// ago is of more use than none.
 pub(crate) struct Cache<T> {
     keep: Duration,
     seen: Mutex<Option<(Instant, T)>>,
@@ -32,12 +36,17 @@ impl<T: Clone> Cache<T> {
         {
             return Ok(value.clone());
         }
-        match (read.await, &*seen) {
-            (Ok(value), _) => {
+        let Some((_, old)) = &*seen else {
+            let value = read.await?;
+            *seen = Some((Instant::now(), value.clone()));
+            return Ok(value);
+        };
+        match tokio::time::timeout(REFRESH, read).await {
+            Ok(Ok(value)) => {
                 *seen = Some((Instant::now(), value.clone()));
                 Ok(value)
             }
-            (Err(error), Some((_, old))) => {
+            Ok(Err(error)) => {
                 tracing::warn!(
                     code = error.code(),
                     error = chain(&error),
@@ -45,7 +54,10 @@ impl<T: Clone> Cache<T> {
                 );
                 Ok(old.clone())
             }
-            (Err(error), None) => Err(error),
+            Err(_) => {
+                tracing::warn!("a read takes long: an old value goes on being used");
+                Ok(old.clone())
+            }
         }
     }
 }
@@ -112,6 +124,15 @@ mod tests {
             assert_eq!(cache.answered(answer).await, Ok(1));
         }
         assert_eq!(cache.answered(Ok(2)).await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn an_old_value_serves_where_the_new_one_takes_long() {
+        let cache = Cache::new(Duration::from_secs(1));
+        cache.answered(Ok(1)).await.unwrap();
+        cache.expire().await;
+        let never = std::future::pending::<Result<u8, NotNow>>();
+        assert_eq!(cache.get(never).await, Ok(1));
     }
 
     #[tokio::test]

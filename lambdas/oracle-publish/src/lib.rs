@@ -166,14 +166,17 @@ impl Publisher {
         )
         .await;
         let mut published = Published::default();
-        let mut failure = None;
+        let mut failure: Option<StoreError> = None;
         for outcome in outcomes {
             match outcome {
                 Ok(Outcome::Published) => published.published += 1,
                 Ok(Outcome::Missed) => published.missed += 1,
                 Ok(Outcome::Existing) => published.existing += 1,
-                // Another try writes what is missing, and finds the rest.
-                Err(error) => failure = Some(error),
+                // Another try writes what is missing, and finds the rest: an
+                // error that promises nothing must not hide one that does.
+                Err(error) => {
+                    failure = failure.filter(Coded::retryable).or(Some(error));
+                }
             }
         }
         failure.map_or(Ok(published), |error| Err(error.into()))
@@ -207,7 +210,13 @@ impl Publisher {
     async fn key_at(&self, slot: Slot) -> Result<(u64, SigningKey), PublishError> {
         let epochs = self
             .known_epochs
-            .get(async { self.epochs.all().await.map(Arc::new) })
+            .get(async {
+                match self.epochs.all().await {
+                    // The first key may be published at any moment.
+                    Ok(epochs) if epochs.is_empty() => Err(PublishError::NoKey(slot)),
+                    epochs => Ok(Arc::new(epochs?)),
+                }
+            })
             .await?;
         // Newest first.
         let epoch = epochs
@@ -300,7 +309,7 @@ impl Publisher {
             .map(|answer| answer.source.clone())
             .zip(times)
             .collect();
-        let aggregate = aggregate(feed, slot, answers)?;
+        let aggregate = aggregate(feed, slot, Timestamp::now(), answers)?;
         let used = aggregate.sources.iter();
         let observed = used.filter_map(|part| arrived.get(&part.source)).max();
         let observed = observed.copied().unwrap_or_else(Timestamp::now);

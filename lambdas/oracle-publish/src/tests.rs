@@ -482,9 +482,10 @@ async fn a_source_has_its_own_time_and_no_more() {
     let source = with(hangs.source(), "timeout_ms", 50);
     let feed = parsed(&http(1, &json!({ "hangs": source })));
     let aws = FakeAws::new();
-    // Less than the time that there is, and more than the test has.
-    let asked = publisher(&aws, &[]);
-    let asked = asked.sources.ask(&feed, Duration::from_secs(3600)).await;
+    let publisher = publisher(&aws, &[]);
+    let asking = publisher.sources.ask(&feed, Duration::from_secs(3600));
+    let asked = tokio::time::timeout(Duration::from_secs(30), asking).await;
+    let asked = asked.unwrap();
     let Err(fault) = &asked[0].0.outcome else {
         panic!("expected a fault, found {asked:?}");
     };
@@ -902,7 +903,9 @@ async fn a_secret_that_never_comes_costs_no_more_than_the_time_there_is() {
     sdk.set_timeout_config(None);
     let publisher = Publisher::from_env(env(&[]), &sdk.build()).unwrap();
     // The one that needs no secret answers at once.
-    let asked = publisher.sources.ask(&feed, Duration::from_secs(2)).await;
+    let asking = publisher.sources.ask(&feed, Duration::from_secs(2));
+    let asked = tokio::time::timeout(Duration::from_secs(30), asking).await;
+    let asked = asked.unwrap();
     let [(kraken, _), (open, _)] = &asked[..] else {
         panic!("expected two answers, found {asked:?}");
     };

@@ -34,7 +34,7 @@ module "publish" {
   statements = [
     { sid = "AddReadings", actions = ["dynamodb:PutItem"], resources = [local.readings_table_arn] },
     { sid = "ReadFeeds", actions = ["dynamodb:Scan"], resources = [local.feeds_table_arn] },
-    { sid = "ReadKeys", actions = ["dynamodb:Query", "dynamodb:GetItem"], resources = [local.keys_table_arn] },
+    { sid = "ReadKeys", actions = ["dynamodb:Query"], resources = [local.keys_table_arn] },
     { sid = "ReadSigningKey", actions = ["secretsmanager:GetSecretValue"], resources = [aws_secretsmanager_secret.key.arn] },
     { sid = "ReadSourceHeaders", actions = ["secretsmanager:GetSecretValue"], resources = [aws_secretsmanager_secret.source_headers.arn] },
   ]

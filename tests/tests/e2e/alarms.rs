@@ -17,6 +17,8 @@ async fn a_dead_letter_rings_its_queue_s_alarm_and_leaves_when_it_is_taken() {
         let alarms = world.alarms().await.into_iter();
         alarms
             .filter(|(_, state)| state == "ALARM")
+            // How the oracle's feeds fare is no matter of a queue's.
+            .filter(|(name, _)| !name.contains("-oracle-demo-"))
             .map(|(name, _)| name)
             .collect::<BTreeSet<_>>()
     };

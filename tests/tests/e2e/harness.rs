@@ -70,7 +70,6 @@ pub(crate) struct Oracle {
     pub(crate) interval_seconds: u32,
     pub(crate) lead_seconds: u32,
     pub(crate) functions: BTreeMap<String, String>,
-    pub(crate) log_groups: BTreeMap<String, String>,
 }
 
 /// A function's or a queue's name without the suite's: `oracle-publish`. Where
@@ -892,7 +891,7 @@ pub(crate) async fn offchain_with(
 
 /// The command that was built with these tests: `target/debug/deps/e2e-…` is
 /// two folders below it.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let path = this.ancestors().nth(2).unwrap().join("offchain");
     assert!(

@@ -28,6 +28,7 @@ mod oracle_faults;
 mod oracle_flow;
 mod oracle_garbage;
 mod oracle_machine;
+mod oracle_secrets;
 mod proxy;
 mod runtime_api;
 mod source;

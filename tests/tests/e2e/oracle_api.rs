@@ -209,6 +209,9 @@ async fn feeds_and_keys_are_listed_without_what_is_private() {
             "sources": ["one", "two"],
         })
     );
+    // As the table has it.
+    let kept = world.feeds.all().await.unwrap().remove(&feed.id).unwrap();
+    assert_eq!(kept.unwrap().exponent(), -2);
     let all = reply.body.to_string();
     for private in ["127.0.0.1", "secret", "private-name", "x-api-key"] {
         assert!(!all.contains(private), "{private}: {all}");

@@ -39,6 +39,8 @@ struct State {
     seen: Vec<String>,
     reached: usize,
     struck: usize,
+    /// Calls whose service may still see them.
+    under_way: usize,
 }
 
 /// The proxy. It passes on what no fault is set for.
@@ -108,6 +110,14 @@ impl Proxy {
         .await;
     }
 
+    /// Waits until no call is under way: none that comes late is still to come.
+    pub(crate) async fn idle(&self) {
+        until("the last call to be through", SOON, async || {
+            (self.state.lock().unwrap().under_way == 0).then_some(())
+        })
+        .await;
+    }
+
     /// How often an operation was called.
     pub(crate) fn calls(&self, operation: &str) -> usize {
         let state = self.state.lock().unwrap();
@@ -119,6 +129,7 @@ async fn answer(call: &Call, service: &str, state: &Mutex<State>) -> Option<Vec<
     let fault = {
         let mut state = state.lock().unwrap();
         state.seen.push(call.operation().to_owned());
+        state.under_way += 1;
         let body = String::from_utf8_lossy(&call.body);
         let rule = state.rules.iter_mut().find(|rule| {
             rule.left > 0 && call.operation() == rule.operation && body.contains(&rule.holding)
@@ -138,8 +149,10 @@ async fn answer(call: &Call, service: &str, state: &Mutex<State>) -> Option<Vec<
         // Done even if the caller is gone by then.
         _ => call.forward(service).await.ok(),
     };
-    if fault.is_some() {
-        state.lock().unwrap().struck += 1;
+    {
+        let mut state = state.lock().unwrap();
+        state.under_way -= 1;
+        state.struck += usize::from(fault.is_some());
     }
     match fault {
         None | Some(Fault::Late(_)) => reply,

@@ -140,7 +140,16 @@ impl Figure {
         let range = lowest * 1.08..highest * 1.08;
         let name = "Lateness: ms from the slot until it was written";
         let mut chart = self.over_time(area, name, range, &tick)?;
-        self.line(&mut chart, &points, LATE)?;
+        // No line: one slot's lateness says nothing of the next one's.
+        let (size, opacity) = match points.len() {
+            count if count <= DOTS => (4, 0.8),
+            count if count <= 10 * DOTS => (3, 0.7),
+            _ => (2, 0.6),
+        };
+        let dots = thin(&points, COLUMNS)
+            .into_iter()
+            .map(|at| Circle::new(at, size, LATE.mix(opacity).filled()));
+        chart.draw_series(dots)?;
         let Some(late) = late else {
             return empty(area);
         };
@@ -166,7 +175,10 @@ impl Figure {
     }
 
     fn histogram(&self, area: &Area<'_>, late: Option<Percentiles>) -> Drawn {
-        heading(area, "Lateness: slots by how late they were written")?;
+        heading(
+            area,
+            "Lateness: number of slots by ms from the slot until it was written",
+        )?;
         let Some(late) = late else {
             return empty(area);
         };
@@ -193,7 +205,7 @@ impl Figure {
             .y_label_formatter(&tick)
             .label_style(font(21).color(&MUTED))
             .axis_desc_style(font(21).color(&MUTED))
-            .x_desc("ms after the slot")
+            .x_desc("ms")
             .draw()?;
         let base = chart.plotting_area().get_base_pixel();
         let (_, down) = chart.plotting_area().get_pixel_range();
@@ -498,5 +510,109 @@ impl ValueFormatter<i64> for Times {
         Timestamp::from_millisecond(*value)
             .map(|time| time.strftime(format).to_string())
             .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_has_no_noise() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (0.1 + 0.2, "0.3"),
+            (-12.5, "-12.5"),
+            (3140.0, "3140"),
+            (97_000.25, "97000.25"),
+            (1_234_567.125, "1234567.12"),
+            (2.5e12, "2.500e12"),
+        ] {
+            assert_eq!(tick(&value), text);
+        }
+    }
+
+    #[test]
+    fn a_thinned_line_keeps_its_ends_and_its_extremes() {
+        let value = |time: i64| if time == 777 { 9.0 } else { 1.0 };
+        let points: Vec<_> = (0..10_000).map(|time| (time, value(time))).collect();
+        let thin = thin(&points, 100);
+        assert!(thin.len() <= 400, "{}", thin.len());
+        assert_eq!(thin.first(), Some(&(0, 1.0)));
+        assert_eq!(thin.last(), Some(&(9_999, 1.0)));
+        assert!(thin.contains(&(777, 9.0)));
+        assert!(thin.is_sorted_by_key(|point| point.0));
+        assert_eq!(super::thin(&points[..10], 100), points[..10]);
+    }
+
+    #[test]
+    fn every_value_is_in_a_bin() {
+        for (values, p99, width, bins, cut) in [
+            (vec![7], 7, 1, 1, false),
+            (vec![40, 41, 99], 99, 1, 60, false),
+            (vec![-3, 0, 110], 110, 2, 58, false),
+            ((0..100).chain([5000]).collect(), 99, 5, 26, true),
+        ] {
+            let of = Bins::of(&values, p99);
+            assert_eq!((of.width, of.counts.len(), of.cut), (width, bins, cut));
+            assert_eq!(of.counts.iter().sum::<usize>(), values.len());
+            assert!(of.start <= values[0] && values[0] < of.start + of.width);
+        }
+    }
+
+    #[test]
+    fn ticks_of_time_are_where_a_person_expects_them() {
+        let start: Timestamp = "2026-11-21T11:00:07Z".parse().unwrap();
+        let start = start.as_millisecond();
+        for (length, ticks) in [
+            (
+                20 * SECOND,
+                vec!["11:00:10", "11:00:15", "11:00:20", "11:00:25"],
+            ),
+            (5 * HOUR, vec!["12:00", "13:00", "14:00", "15:00", "16:00"]),
+            (
+                3 * DAY,
+                vec!["Nov 22 00:00", "Nov 23 00:00", "Nov 24 00:00"],
+            ),
+        ] {
+            let times = Times(start..start + length);
+            let texts: Vec<_> = times
+                .key_points(5)
+                .iter()
+                .map(|tick| times.format_ext(tick))
+                .collect();
+            assert_eq!(texts, ticks);
+        }
+    }
+
+    #[test]
+    fn a_picture_is_drawn_of_anything() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let point = |second, value, late_ms| Point {
+            slot: at(second),
+            value,
+            late_ms,
+        };
+        for (published, missed) in [
+            (vec![], vec![at(2)]),
+            (vec![point(0, 0.0, 0)], vec![]),
+            (
+                vec![point(0, -1e30, -5), point(2, 1e30, 100_000)],
+                vec![at(4)],
+            ),
+        ] {
+            let figure = Figure {
+                title: "<&>".to_owned(),
+                subtitle: String::new(),
+                span: (at(0), at(1)),
+                step: SignedDuration::from_secs(2),
+                published,
+                missed,
+            };
+            let svg = figure.svg().unwrap();
+            assert!(svg.contains("&lt;&amp;&gt;"));
+            assert!(!svg.contains("NaN") && !svg.contains("inf"));
+        }
     }
 }

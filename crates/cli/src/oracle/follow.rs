@@ -1,6 +1,6 @@
-//! Following a feed: every slot once, whenever its record appears.
+//! Following a feed: every slot in its turn.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -35,17 +35,17 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// The records that have appeared, at least one. Without an answer it
-    /// tries again, except at the first time.
+    /// What there is to tell, at least one slot. Without an answer it tries
+    /// again, except at the first time.
     pub(crate) async fn next(&mut self, output: &Output) -> Result<Vec<Record>, CliError> {
         let mut failing: Option<Instant> = None;
         loop {
             tokio::time::sleep(self.wait).await;
-            let from = self.ledger.next.map(Slot::timestamp);
+            let from = self.ledger.first_wanted().map(Slot::timestamp);
             match pages::all(self.api, &self.ledger.feed, from, None).await {
                 Ok(records) => {
                     failing = None;
-                    let news = self.ledger.take(records);
+                    let news = self.ledger.take(records, Instant::now());
                     self.wait = self.next_look(!news.is_empty());
                     if !news.is_empty() {
                         return Ok(news);
@@ -79,20 +79,25 @@ impl<'a> Follow<'a> {
     }
 }
 
-/// How far behind the newest slot a slot without a record is given up. The
-/// oracle's own sweep records such slots after two to three minutes.
+/// How long later slots are held back for one that has no record yet: a missed
+/// slot is often recorded after the next one was published.
+const HOLD: Duration = Duration::from_secs(10);
+/// How far behind the newest slot a record is still looked for. The oracle's
+/// own sweep records what nobody else did after two to three minutes.
 const GIVE_UP: SignedDuration = SignedDuration::from_mins(5);
 
-/// Which slots have been told of. A missed slot is often recorded after later
-/// ones were published, so what is asked for begins at the first gap.
+/// Which slots have been told of. Each is told of in its turn, and one that
+/// was absent in its turn once more when its record appears.
 struct Ledger {
     feed: FeedId,
     interval: Interval,
     /// The first slot not told of; `None` before the first record.
     next: Option<Slot>,
     newest: Option<Slot>,
-    /// Slots after `next` that have been told of.
-    told: BTreeSet<Slot>,
+    /// Records after `next`, and since when they are held back.
+    held: BTreeMap<Slot, (Record, Instant)>,
+    /// Slots told of as absent.
+    absent: BTreeSet<Slot>,
 }
 
 impl Ledger {
@@ -102,44 +107,59 @@ impl Ledger {
             interval,
             next: None,
             newest: None,
-            told: BTreeSet::new(),
+            held: BTreeMap::new(),
+            absent: BTreeSet::new(),
         }
     }
 
-    /// Those of ascending records that are news, and the slots given up.
-    fn take(&mut self, mut records: Vec<Record>) -> Vec<Record> {
-        let Some(last) = records.last().map(Record::slot) else {
+    /// The first slot whose record would be news.
+    fn first_wanted(&self) -> Option<Slot> {
+        self.absent.first().copied().or(self.next)
+    }
+
+    /// What there is to tell after reading ascending records.
+    fn take(&mut self, mut records: Vec<Record>, now: Instant) -> Vec<Record> {
+        let last = records.last().map(Record::slot);
+        self.newest = self.newest.max(last);
+        let Some(mut next) = self.next.or(last) else {
             return Vec::new();
         };
-        let mut next = match self.next {
-            Some(next) => next,
+        if self.next.is_none() {
             // Of what was before, the newest is enough.
-            None => {
-                records = records.split_off(records.len() - 1);
-                last
-            }
-        };
-        let newest = self.newest.map_or(last, |newest| newest.max(last));
-        records.retain(|record| record.slot() >= next && self.told.insert(record.slot()));
+            records = records.split_off(records.len() - 1);
+        }
         let mut news = Vec::new();
-        while next <= newest {
-            if !self.told.remove(&next) {
-                let behind = newest.timestamp().duration_since(next.timestamp());
-                if behind <= GIVE_UP {
-                    break;
-                }
+        for record in records {
+            let slot = record.slot();
+            if slot >= next {
+                self.held.entry(slot).or_insert((record, now));
+            } else if self.absent.remove(&slot) {
+                news.push(record);
+            }
+        }
+        while let Some(held) = self.held.first_entry() {
+            let first = *held.key();
+            let waited = now.saturating_duration_since(held.get().1);
+            if first > next && waited < HOLD {
+                break;
+            }
+            while next < first {
+                self.absent.insert(next);
                 news.push(Record::Absent {
                     feed: self.feed.clone(),
                     slot: next,
                 });
+                next = self.interval.next(next);
             }
-            next = self.interval.next(next);
+            news.push(held.remove().0);
+            // Also right after a slot that is on no grid of this interval.
+            next = self.interval.next(first);
         }
-        // What is left of it is not on the grid, as after a change of the interval.
-        self.told = self.told.split_off(&next);
         self.next = Some(next);
-        self.newest = Some(newest);
-        news.append(&mut records);
+        if let Some(newest) = self.newest {
+            let behind = |slot: &Slot| newest.timestamp().duration_since(slot.timestamp());
+            self.absent.retain(|slot| behind(slot) <= GIVE_UP);
+        }
         news
     }
 }
@@ -150,7 +170,7 @@ mod tests {
 
     use super::*;
     use crate::api::stub::Stub;
-    use crate::oracle::record::tests::{interval, missed, published, slot};
+    use crate::oracle::record::tests::{absent, interval, missed, published, slot};
 
     fn ledger() -> Ledger {
         Ledger::new("demo".parse().unwrap(), interval())
@@ -162,40 +182,71 @@ mod tests {
 
     #[test]
     fn following_begins_with_the_newest_record() {
-        let mut ledger = ledger();
-        assert!(ledger.take(Vec::new()).is_empty());
+        let (mut ledger, now) = (ledger(), Instant::now());
+        assert!(ledger.take(Vec::new(), now).is_empty());
+        assert_eq!(ledger.first_wanted(), None);
         let records = vec![published(0, 5), published(1, 5)];
-        assert_eq!(slots(&ledger.take(records)), [slot(1)]);
-        assert_eq!(ledger.next, Some(slot(2)));
+        assert_eq!(slots(&ledger.take(records, now)), [slot(1)]);
+        assert_eq!(ledger.first_wanted(), Some(slot(2)));
+        assert!(ledger.take(vec![published(1, 5)], now).is_empty());
     }
 
     #[test]
-    fn a_slot_is_told_of_once_and_a_gap_is_asked_for_until_it_is_filled() {
-        let mut ledger = ledger();
-        ledger.take(vec![published(0, 5)]);
-        assert_eq!(slots(&ledger.take(vec![published(2, 5)])), [slot(2)]);
-        assert_eq!(ledger.next, Some(slot(1)));
-        let again = vec![published(2, 5), published(3, 5)];
-        assert_eq!(slots(&ledger.take(again)), [slot(3)]);
-        let late = vec![missed(1), published(2, 5), published(3, 5)];
-        assert_eq!(slots(&ledger.take(late)), [slot(1)]);
-        assert_eq!(ledger.next, Some(slot(4)));
-        assert!(ledger.told.is_empty());
-        assert!(ledger.take(vec![published(3, 5)]).is_empty());
+    fn slots_are_told_of_in_their_order_though_a_missed_one_is_recorded_late() {
+        let (mut ledger, now) = (ledger(), Instant::now());
+        ledger.take(vec![published(0, 5)], now);
+        assert!(ledger.take(vec![published(2, 5)], now).is_empty());
+        assert_eq!(ledger.first_wanted(), Some(slot(1)));
+        let all = vec![missed(1), published(2, 5), published(3, 5)];
+        let told = ledger.take(all.clone(), now + HOLD / 2);
+        assert_eq!(told, all);
+        assert_eq!(ledger.first_wanted(), Some(slot(4)));
     }
 
     #[test]
-    fn a_slot_that_is_never_recorded_is_told_of_as_absent() {
-        let mut ledger = ledger();
-        ledger.take(vec![published(0, 5)]);
-        // Slot 1 is exactly five minutes behind slot 151.
-        let records = (2..=151).map(|number| published(number, 5)).collect();
-        assert_eq!(ledger.take(records).len(), 150);
-        assert_eq!(ledger.next, Some(slot(1)));
-        let news = ledger.take(vec![published(152, 5)]);
-        assert_eq!(slots(&news), [slot(1), slot(152)]);
-        assert!(matches!(news[0], Record::Absent { .. }));
-        assert_eq!(ledger.next, Some(slot(153)));
+    fn an_absent_slot_does_not_hold_the_others_back_for_long() {
+        let (mut ledger, now) = (ledger(), Instant::now());
+        ledger.take(vec![published(0, 5)], now);
+        assert!(ledger.take(vec![published(3, 5)], now).is_empty());
+        // The gap after slot 3 is younger.
+        let later = vec![published(3, 5), published(5, 5)];
+        let told = ledger.take(later.clone(), now + HOLD);
+        assert_eq!(told, [absent(1), absent(2), published(3, 5)]);
+        let told = ledger.take(later, now + HOLD * 2);
+        assert_eq!(told, [absent(4), published(5, 5)]);
+        // Their records are still asked for, and told of.
+        assert_eq!(ledger.first_wanted(), Some(slot(1)));
+        let swept = vec![missed(1), missed(2), missed(4), published(6, 5)];
+        assert_eq!(ledger.take(swept.clone(), now + HOLD * 2), swept);
+        assert_eq!(ledger.first_wanted(), Some(slot(7)));
+    }
+
+    #[test]
+    fn an_absent_slot_is_given_up_after_five_minutes() {
+        let (mut ledger, now) = (ledger(), Instant::now());
+        ledger.take(vec![published(0, 5)], now);
+        ledger.take(vec![published(2, 5)], now);
+        ledger.take(Vec::new(), now + HOLD);
+        let records: Vec<_> = (3..=151).map(|number| published(number, 5)).collect();
+        assert_eq!(ledger.take(records, now + HOLD).len(), 149);
+        assert_eq!(ledger.first_wanted(), Some(slot(1)));
+        ledger.take(vec![published(152, 5)], now + HOLD);
+        assert_eq!(ledger.first_wanted(), Some(slot(153)));
+    }
+
+    #[test]
+    fn a_changed_interval_stops_nothing() {
+        let (mut ledger, now) = (ledger(), Instant::now());
+        ledger.take(vec![published(0, 5)], now);
+        let five = Interval::new(5).unwrap();
+        let odd = Record::Absent {
+            feed: "demo".parse().unwrap(),
+            slot: five.next(slot(0)),
+        };
+        assert!(ledger.take(vec![odd.clone()], now).is_empty());
+        let told = ledger.take(Vec::new(), now + HOLD);
+        assert_eq!(told, [absent(1), absent(2), odd]);
+        assert_eq!(ledger.next, Some(slot(3)));
     }
 
     #[tokio::test]

@@ -10,6 +10,8 @@ use crate::output::{bad, warning};
 const SLOT: usize = 20;
 const LATE: usize = 9;
 const GAP: usize = 2;
+/// What the last column has in any case: beside the longest value, 80 hold it.
+const LEAST: usize = 8;
 
 /// How slots are laid out: the values of one listing have one width.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +36,7 @@ impl Layout {
     pub(crate) fn header(&self) -> String {
         let value = self.value;
         format!(
-            "{:<SLOT$}  {:>value$}  {:>LATE$}  SOURCES",
+            "{:<SLOT$}  {:>value$}  {:>LATE$}  SOURCES / LEFT OUT",
             "SLOT", "VALUE", "LATE"
         )
     }
@@ -49,7 +51,7 @@ impl Layout {
                 }
                 self.without(record, "missed", &reason)
             }
-            Record::Absent { .. } => self.without(record, "absent", "nothing was recorded"),
+            Record::Absent { .. } => self.without(record, "absent", "nothing is recorded yet"),
         }
     }
 
@@ -72,7 +74,7 @@ impl Layout {
         let sources = cut(&sources.join(", "), rest);
         let mut line = format!("{start}  {late}  {sources}");
         if !reading.left_out.is_empty() {
-            let left_out = format!("; left out {}", list(&reading.left_out));
+            let left_out = format!(" / {}", list(&reading.left_out));
             let left_out = cut(&left_out, rest.saturating_sub(sources.chars().count()));
             line.push_str(&warning(left_out));
         }
@@ -82,14 +84,15 @@ impl Layout {
     fn without(&self, record: &Record, what: &str, reason: &str) -> String {
         let slot = format!("{:<SLOT$}", record.slot());
         let what = format!("{what:>width$}", width = self.value);
-        let reason = cut(reason, self.rest(what.len()));
-        format!("{slot}  {}  {:>LATE$}  {}", bad(what), "", bad(reason))
+        // The column of the lateness has nothing to show.
+        let reason = cut(reason, self.rest(what.len()) + LATE + GAP);
+        format!("{slot}  {}  {}", bad(what), bad(reason))
     }
 
     /// Columns left for the last one.
     fn rest(&self, value: usize) -> usize {
         let before = SLOT + GAP + self.value.max(value) + GAP + LATE + GAP;
-        self.width.saturating_sub(before).max(16)
+        self.width.saturating_sub(before).max(LEAST)
     }
 }
 
@@ -110,8 +113,8 @@ fn text(reading: &SignedReading) -> String {
 pub(crate) fn cut(text: &str, width: usize) -> String {
     let mut clean = text.chars().filter(|char| !char.is_control());
     let mut kept: String = clean.by_ref().take(width).collect();
-    if clean.next().is_some() {
-        kept.pop();
+    // Where nothing fits, neither does the mark.
+    if clean.next().is_some() && kept.pop().is_some() {
         kept.push('\u{2026}');
     }
     kept
@@ -119,8 +122,10 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use offchain_oracle::SigningKey;
+
     use super::*;
-    use crate::oracle::record::tests::{absent, missed, published};
+    use crate::oracle::record::tests::{absent, missed, published, reading};
 
     fn plain(text: &str) -> String {
         anstream::adapter::strip_str(text).to_string()
@@ -138,15 +143,32 @@ mod tests {
             lines,
             [
                 "2026-11-21T11:00:00Z       537      12 ms  random",
-                "2026-11-21T11:00:02Z    missed             QuorumNotReached: coinbase SourceSta\u{2026}",
-                "2026-11-21T11:00:04Z    absent             nothing was recorded",
+                "2026-11-21T11:00:02Z    missed  QuorumNotReached: coinbase SourceStale",
+                "2026-11-21T11:00:04Z    absent  nothing is recorded yet",
                 "2026-11-21T11:00:06Z       537      -7 ms  invalid: expected a reading that was\u{2026}",
             ]
         );
         assert_eq!(
             layout.header(),
-            "SLOT                     VALUE       LATE  SOURCES"
+            "SLOT                     VALUE       LATE  SOURCES / LEFT OUT"
         );
+    }
+
+    #[test]
+    fn who_was_left_out_is_told_as_far_as_there_is_room() {
+        let (published, missed) = (reading(0, 12), missed(0));
+        let Record::Missed(missed) = missed else {
+            panic!("{missed:?}");
+        };
+        let mut changed = published.reading().clone();
+        changed.left_out = missed.left_out;
+        let signed = changed.sign(&SigningKey::from_bytes(&[1; 32]));
+        let record = Record::Published(Box::new(signed));
+        let line = |width| plain(&Layout::new(width, [&record]).line(&record));
+        let start = "2026-11-21T11:00:00Z       537      12 ms  random";
+        assert_eq!(line(80), format!("{start} / coinbase SourceStale"));
+        assert_eq!(line(60), format!("{start} / coinbas\u{2026}"));
+        assert_eq!(line(0), format!("{start} \u{2026}"));
     }
 
     #[test]
@@ -154,5 +176,7 @@ mod tests {
         assert_eq!(cut("a\x1b[31mb\nc", 80), "a[31mbc");
         assert_eq!(cut("12345", 5), "12345");
         assert_eq!(cut("123456", 5), "1234\u{2026}");
+        assert_eq!(cut("123456", 1), "\u{2026}");
+        assert_eq!(cut("123456", 0), "");
     }
 }

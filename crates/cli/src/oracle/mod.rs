@@ -12,6 +12,7 @@ mod pages;
 mod plot;
 mod record;
 mod span;
+pub(crate) mod start;
 pub(crate) mod status;
 mod verify;
 mod watch;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Verify(verify::Verify),
     /// Draw a feed's values and lateness as an SVG.
     Plot(plot::Plot),
+    /// Start a minute of slots at once, beside the schedule.
+    Start,
     /// List the published keys and from when they are active.
     Keys,
     /// Start a new key epoch with a new key.
@@ -74,6 +77,7 @@ impl Command {
             Self::History(history) => history.run(oracle, &Api::new(stack)?, output).await,
             Self::Verify(verify) => verify.run(output),
             Self::Plot(plot) => plot.run(oracle, &Api::new(stack)?, output).await,
+            Self::Start => start::run(stack, oracle, output).await,
             Self::Keys => keys::list(&Api::new(stack)?.oracle_keys().await?, output),
             Self::RotateKey => keys::rotate(stack, "oracle", &oracle.functions, output).await,
             Self::Header(command) => command.run(stack, oracle, output).await,

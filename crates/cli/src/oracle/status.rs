@@ -7,6 +7,7 @@ use offchain_store::oracle::{Feeds, InvalidFeed, Readings, Record};
 use serde::Serialize;
 
 use crate::error::CliError;
+use crate::oracle::line::cut;
 use crate::oracle::record::lateness;
 use crate::output::{Output, bad};
 use crate::percentiles::Percentiles;
@@ -146,7 +147,10 @@ impl FeedReport {
         let none = || "-".to_owned();
         [
             self.feed.to_string(),
-            self.last_slot.map_or_else(none, |slot| slot.to_string()),
+            // Beside its age, its day is known.
+            self.last_slot.map_or_else(none, |slot| {
+                slot.timestamp().strftime("%H:%M:%SZ").to_string()
+            }),
             age,
             self.published.to_string(),
             missed,
@@ -178,7 +182,7 @@ impl OracleReport {
         );
         for feed in &self.feeds {
             if let Some(reason) = &feed.unusable {
-                output.line(bad(reason));
+                output.line(bad(cut(reason, output.width())));
             }
         }
     }
@@ -218,6 +222,7 @@ mod tests {
         let last = newest(&records).unwrap();
         let report = report(&records, Some(last), 3);
         assert_eq!((report.published, report.missed), (2, 1));
+        assert_eq!(report.row()[1], "11:00:04Z");
         assert_eq!(report.last_slot, Some(slot(2)));
         assert_eq!((report.age_seconds, report.stale), (Some(3), false));
         assert_eq!(report.key_epoch, Some(1));

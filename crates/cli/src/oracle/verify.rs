@@ -194,6 +194,7 @@ fn records(text: &str) -> Result<Vec<&RawValue>, String> {
 fn print(report: &Report, output: &Output) {
     let missed = match report.missed {
         0 => String::new(),
+        1 => "; 1 missed slot, which nobody signs".to_owned(),
         missed => format!("; {missed} missed slots, which nobody signs"),
     };
     let readings = count(report.readings);

@@ -7,9 +7,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
+use offchain_codes::chain;
 use offchain_oracle::{FeedId, LeftOut, SignedReading, Slot};
 use serde::{Deserialize, Serialize, Serializer};
-use serde_dynamo::{from_item, from_items, to_item};
+use serde_dynamo::{from_item, to_item};
 
 use crate::error::made;
 use crate::{Moment, StoreError};
@@ -212,7 +213,8 @@ impl Readings {
         }
     }
 
-    /// Which slots have a record, from `from` on and before `to`, ascending.
+    /// Which slots have a record, from `from` on and before `to`, ascending. A
+    /// record that cannot be read is left out; writing its slot again finds it.
     pub async fn kept(&self, feed: &FeedId, from: Slot, to: Slot) -> Result<Vec<Kept>, StoreError> {
         let mut kept = Vec::new();
         let mut start = None;
@@ -227,9 +229,17 @@ impl Readings {
                 .set_exclusive_start_key(start)
                 .send()
                 .await?;
-            kept.extend(
-                from_items::<_, Kept>(page.items.unwrap_or_default()).map_err(StoreError::Item)?,
-            );
+            for item in page.items.unwrap_or_default() {
+                match from_item(item) {
+                    Ok(one) => kept.push(one),
+                    // What somebody spoilt must not stop the sweep for ever.
+                    Err(error) => tracing::warn!(
+                        feed = feed.as_str(),
+                        error = chain(&error),
+                        "a record cannot be read and is left out"
+                    ),
+                }
+            }
             start = page.last_evaluated_key;
             if start.is_none() {
                 return Ok(kept);

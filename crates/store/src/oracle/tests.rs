@@ -458,11 +458,28 @@ async fn an_item_of_another_shape_is_an_error_and_not_a_guess() {
     let table = readings(&aws);
     for error in [
         table.newest(&demo(), slot(10), slot(20)).await.err(),
-        table.kept(&demo(), slot(10), slot(20)).await.err(),
         table.swept_until(&demo()).await.err(),
     ] {
         assert_eq!(error.unwrap().code(), "StoreRejected");
     }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_hides_no_other_from_the_sweep() {
+    let aws = FakeAws::new().on(
+        "Query",
+        items(&[
+            json!({ "slot": "2026-11-21T11:00:10Zzz" }),
+            json!({ "slot": slot(12), "written": 12 }),
+            json!({ "slot": slot(14) }),
+        ]),
+    );
+    let kept = readings(&aws).kept(&demo(), slot(10), slot(20)).await;
+    let whole = Kept {
+        slot: slot(14),
+        written: None,
+    };
+    assert_eq!(kept.unwrap(), [whole]);
 }
 
 #[tokio::test]
