@@ -4,4 +4,5 @@ secret_recovery_days = 0
 log_retention_days   = 1
 
 # A source may be a server on the same laptop.
-oracle = { allow_private_sources = true }
+# A reading every two seconds: a month of them would weigh on the emulator.
+oracle = { allow_private_sources = true, retention_days = 1 }
