@@ -518,7 +518,7 @@ run "settings_reach_what_they_are_for" {
 
   assert {
     condition = (
-      strcontains(jsondecode(module.machine.definition).States.PlanMinute.Output, "$minute + 40") &&
+      strcontains(jsondecode(module.machine.definition).States.PlanMinute.Output, "/ 1000 + 40;") &&
       strcontains(jsondecode(module.machine.definition).States.PlanMinute.Output, "60 / 12 - 1") &&
       strcontains(jsondecode(module.machine.definition).States.PublishSlots.ItemProcessor.States.WaitForSlot.Timestamp, "1000 * 3)")
     )

@@ -260,7 +260,7 @@ async fn a_write_that_arrives_late_changes_nothing() {
 
 #[tokio::test]
 async fn a_throttled_table_is_waited_for_and_then_is_unavailable() {
-    let scene = Scene::of("fulfil").await;
+    let mut scene = Scene::of("fulfil").await;
 
     let id = begun(&scene.world).await;
     for (operation, holding) in [("Query", ""), ("GetItem", ""), ("UpdateItem", WRITES_VALUE)] {
@@ -277,6 +277,8 @@ async fn a_throttled_table_is_waited_for_and_then_is_unavailable() {
         ("UpdateItem", WRITES_VALUE, 0),
         ("GetItem", "", 1),
     ] {
+        // A fresh process, which remembers no epoch.
+        scene.kill().await;
         scene.proxy.fail(operation, holding, ALWAYS, THROTTLED);
         scene.fails(&id, "StoreUnavailable").await;
         scene.proxy.heal();

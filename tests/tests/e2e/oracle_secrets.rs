@@ -203,7 +203,7 @@ async fn no_secret_is_found_outside_secrets_manager_whatever_goes_wrong() {
     holds(
         &folder,
         "stepfunctions.json",
-        &[&minute.execution, "KeyInvalid"],
+        &[&minute.execution, &slot.to_string()],
     );
     holds(
         &folder,
