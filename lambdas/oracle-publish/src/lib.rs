@@ -13,6 +13,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -44,6 +46,10 @@ const BEFORE_SLOT: SignedDuration = SignedDuration::from_millis(25);
 const TOO_SHORT: SignedDuration = SignedDuration::from_millis(250);
 /// What a late run leaves before the slot's end, to write in.
 const BEFORE_END: SignedDuration = SignedDuration::from_millis(250);
+/// How long one attempt of a call to DynamoDB may take, and how long the next one
+/// waits at first.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(500);
+const BACK_OFF: Duration = Duration::from_millis(50);
 /// The key of an epoch never changes.
 const KEEP_KEY: Duration = Duration::from_secs(3600);
 
@@ -126,7 +132,7 @@ impl Publisher {
         };
         let outbound = Outbound::new(reach)
             .map_err(|error| ConfigError::unusable("ORACLE_ALLOW_PRIVATE_SOURCES", &error))?;
-        let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
+        let dynamodb = aws_sdk_dynamodb::Client::new(&quick(sdk));
         let secrets = aws_sdk_secretsmanager::Client::new(sdk);
         let keep = Duration::from_secs(config.secret_cache.into());
         let epochs = KeyEpochs::oracle(dynamodb.clone(), config.keys_table);
@@ -263,12 +269,19 @@ impl Publisher {
             key_epoch: epoch,
         }
         .sign(key);
-        let outcome = self
-            .readings
-            .publish(&reading, self.expiration(slot))
-            .await?;
-        if !outcome {
-            return Ok(Outcome::Existing);
+        let write = self.readings.publish(&reading, self.expiration(slot));
+        let left = Duration::try_from(self.end(slot).duration_since(written)).unwrap_or_default();
+        match tokio::time::timeout(left, write).await {
+            Ok(made) => {
+                if !made? {
+                    return Ok(Outcome::Existing);
+                }
+            }
+            // The write may have landed all the same: then its record stays.
+            Err(_) => {
+                let reason = PublishError::Passed(slot);
+                return self.miss(id, slot, &reason, Vec::new()).await;
+            }
         }
         tracing::info!(
             feed = id.as_str(),
@@ -350,6 +363,22 @@ impl Publisher {
     fn expiration(&self, slot: Slot) -> i64 {
         (slot.timestamp() + self.retention).as_second()
     }
+}
+
+/// A slot may last no longer than a second: a call that goes astray is made
+/// again soon, so that one lost packet does not cost the slot.
+fn quick(sdk: &SdkConfig) -> SdkConfig {
+    let attempt = sdk
+        .timeout_config()
+        .and_then(TimeoutConfig::operation_attempt_timeout)
+        .map_or(ATTEMPT_TIMEOUT, |usual| usual.min(ATTEMPT_TIMEOUT));
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt);
+    let retries = sdk.retry_config().cloned();
+    let retries = retries.unwrap_or_else(RetryConfig::standard);
+    sdk.to_builder()
+        .timeout_config(timeouts.build())
+        .retry_config(retries.with_initial_backoff(BACK_OFF))
+        .build()
 }
 
 /// Returns at `time` or after it, by the clock that the readings are stamped with.

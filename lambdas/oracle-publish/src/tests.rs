@@ -377,6 +377,35 @@ async fn a_slot_that_ends_during_the_run_has_no_reading() {
 }
 
 #[tokio::test]
+async fn a_write_that_is_not_acknowledged_by_the_end_of_the_slot_is_given_up() {
+    let feed = Feed::parse("demo", r#"{"kind":"demo"}"#).unwrap();
+    let id = feed.id.clone();
+    // Less is left of the slot than an attempt of the fake AWS may take. Where
+    // this machine stops for longer, there was no write: another slot then.
+    let aws = loop {
+        let aws = FakeAws::new()
+            .on("PutItem", Reply::Silence)
+            .always("PutItem", done());
+        let publisher = publisher(&aws, EVERY_2_S);
+        let slot = grid(2).at_or_after(Timestamp::now());
+        let end = grid(2).next(slot).timestamp();
+        wait_until(end - SignedDuration::from_millis(100)).await;
+        publisher
+            .publish_feed(&id, &Ok(feed.clone()), slot, 1, &signing_key())
+            .await
+            .unwrap();
+        if aws.sent("PutItem").len() == 2 {
+            break aws;
+        }
+    };
+    let written = aws.sent("PutItem");
+    assert_eq!(written[0]["Item"]["status"], "published");
+    assert_eq!(written[1]["Item"]["status"], "missed");
+    assert_eq!(written[1]["Item"]["reason"], "SlotPassed");
+    assert_eq!(written[1]["Item"]["slot"], written[0]["Item"]["slot"]);
+}
+
+#[tokio::test]
 async fn a_run_that_comes_late_still_asks_the_sources() {
     let server = Server::says(r#"{"price":2}"#).await;
     let eth = http(1, &json!({ "kraken": server.source() }));

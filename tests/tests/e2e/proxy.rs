@@ -75,7 +75,7 @@ impl Proxy {
     }
 
     /// Sets a fault for the next `times` calls of an operation whose body
-    /// holds a text.
+    /// holds each of these words.
     pub(crate) fn fail(&self, operation: &'static str, holding: &str, times: usize, fault: Fault) {
         let rule = Rule {
             operation,
@@ -132,7 +132,9 @@ async fn answer(call: &Call, service: &str, state: &Mutex<State>) -> Option<Vec<
         state.under_way += 1;
         let body = String::from_utf8_lossy(&call.body);
         let rule = state.rules.iter_mut().find(|rule| {
-            rule.left > 0 && call.operation() == rule.operation && body.contains(&rule.holding)
+            rule.left > 0
+                && call.operation() == rule.operation
+                && rule.holding.split(' ').all(|word| body.contains(word))
         });
         let fault = rule.map(|rule| {
             rule.left -= usize::from(rule.left != ALWAYS);
