@@ -48,6 +48,7 @@ module "http_api" {
 
   name               = var.name
   throttling         = var.api_throttling
+  alarms             = var.api_alarms
   log_retention_days = var.log_retention_days
   alarm_topic_arn    = module.alarms.topic_arn
 }
@@ -72,4 +73,29 @@ module "oracle" {
   definition_path = "${path.module}/../statemachines/oracle-minute.asl.json"
   api             = module.http_api
   shared          = local.shared
+}
+
+module "rides" {
+  source = "./modules/rides"
+  count  = var.rides == null ? 0 : 1
+
+  name     = var.name
+  settings = var.rides
+  api      = module.http_api
+  shared   = local.shared
+}
+
+# For the dead letter queues of all of them.
+module "redrive" {
+  source = "./modules/redrive"
+
+  name            = var.name
+  settings        = var.redrive
+  definition_path = "${path.module}/../statemachines/dlq-redrive.asl.json"
+  shared          = local.shared
+  dead_letter_queues = merge(concat(
+    [for vrf in module.vrf : vrf.dead_letter_queues],
+    [for oracle in module.oracle : oracle.dead_letter_queues],
+    [for rides in module.rides : rides.dead_letter_queues],
+  )...)
 }

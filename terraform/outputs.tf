@@ -5,8 +5,14 @@ output "stack" {
     region          = var.region
     api_url         = module.http_api.url
     alarm_topic_arn = module.alarms.topic_arn
-    queues          = merge(concat([for vrf in module.vrf : vrf.queues], [for oracle in module.oracle : oracle.queues])...)
-    vrf             = one([for vrf in module.vrf : vrf.stack])
-    oracle          = one([for oracle in module.oracle : oracle.stack])
+    queues = merge(concat(
+      [for vrf in module.vrf : vrf.queues],
+      [for oracle in module.oracle : oracle.queues],
+      [for rides in module.rides : rides.queues],
+    )...)
+    vrf     = one([for vrf in module.vrf : vrf.stack])
+    oracle  = one([for oracle in module.oracle : oracle.stack])
+    rides   = one([for rides in module.rides : rides.stack])
+    redrive = module.redrive.stack
   }
 }

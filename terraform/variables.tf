@@ -95,6 +95,27 @@ variable "api_throttling" {
   }
 }
 
+variable "api_alarms" {
+  description = "Where the HTTP API's alarms ring: client_errors, answers with 4xx in 5 minutes; latency_ms, what one request in a hundred takes. Answers with 5xx always ring."
+  type = object({
+    client_errors = optional(number, 500)
+    latency_ms    = optional(number, 3000)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.api_alarms.client_errors >= 1 && floor(var.api_alarms.client_errors) == var.api_alarms.client_errors
+    error_message = "api_alarms.client_errors must be a whole number of at least 1; got ${var.api_alarms.client_errors}."
+  }
+
+  # API Gateway gives up an integration after 30 s.
+  validation {
+    condition     = var.api_alarms.latency_ms >= 1 && var.api_alarms.latency_ms <= 30000 && floor(var.api_alarms.latency_ms) == var.api_alarms.latency_ms
+    error_message = "api_alarms.latency_ms must be a whole number from 1 to 30000; got ${var.api_alarms.latency_ms}."
+  }
+}
+
 variable "deletion_protection" {
   description = "Whether the tables refuse to be deleted: proofs cannot be made a second time once their key is gone."
   type        = bool
@@ -353,7 +374,7 @@ variable "oracle" {
   }
 
   validation {
-    condition     = try(var.oracle.table_name, null) == null ? true : !contains([for table in ["oracle-feeds", "oracle-keys", "vrf", "vrf-keys"] : "${var.name}-${table}"], var.oracle.table_name)
+    condition     = try(var.oracle.table_name, null) == null ? true : !contains([for table in ["dead-letters", "oracle-feeds", "oracle-keys", "rides", "rides-fleet", "vrf", "vrf-keys"] : "${var.name}-${table}"], var.oracle.table_name)
     error_message = "oracle.table_name must not be the name of another table of the suite; got ${jsonencode(try(var.oracle.table_name, null))}."
   }
 
@@ -504,5 +525,108 @@ variable "oracle" {
       [for header in source.header[*] : can(regex("^[A-Za-z0-9_.-]{1,64}$", header.secret_key))]
     ]]))
     error_message = "oracle.feeds: header.secret_key must be 1 to 64 letters, digits, underscores, dots and hyphens, under which the value is stored; got ${join(", ", flatten([for feed in try(var.oracle.feeds, {}) : [for source in feed.sources : [for header in source.header[*] : "one of ${try(length(header.secret_key), 0)} characters"]]]))}."
+  }
+}
+
+variable "rides" {
+  description = <<-EOT
+    Rides, an example of recording that survives failure; null leaves it out. Its routes /ride and /unicorn are public.
+
+    stage: what the parameters /wild-rydes/<stage>/SnsTopicArn and /wild-rydes-ride-record/<stage>/URL are named by; null for the suite's name.
+    publish: how a ride reaches its record: sns, through the topic; or http, by invoking the recorder, which the caller waits for.
+    subscribers: the ways from the topic to the recorder: lambda, at once; sqs, through a queue, in batches. Both together record each ride once: apply both between one and the other, or the topic is without a subscriber for a while.
+    record_authorization: of POST /record: NONE, or AWS_IAM for signed requests.
+    fleet: the unicorns by name; attributes are further texts that a ride repeats.
+  EOT
+  type = object({
+    stage                = optional(string)
+    publish              = optional(string, "sns")
+    subscribers          = optional(set(string), ["lambda"])
+    record_authorization = optional(string, "NONE")
+    fleet = optional(map(object({
+      color      = string
+      attributes = optional(map(string), {})
+      })), {
+      Bucephalus = { color = "Golden" }
+      Shadowfax  = { color = "White" }
+      Rocinante  = { color = "Yellow" }
+    })
+  })
+  default = null
+
+  validation {
+    condition     = try(var.rides.stage, null) == null ? true : can(regex("^[A-Za-z0-9_.-]{1,64}$", var.rides.stage))
+    error_message = "rides.stage must be 1 to 64 letters, digits, underscores, dots and hyphens, or null; got ${jsonencode(try(var.rides.stage, null))}."
+  }
+
+  validation {
+    condition     = var.rides == null ? true : contains(["sns", "http"], var.rides.publish)
+    error_message = "rides.publish must be sns or http; got ${jsonencode(try(var.rides.publish, null))}."
+  }
+
+  validation {
+    condition     = var.rides == null ? true : length(var.rides.subscribers) > 0 && length(setsubtract(var.rides.subscribers, ["lambda", "sqs"])) == 0
+    error_message = "rides.subscribers must be lambda, sqs or both: a topic drops what it has no subscriber for; got ${jsonencode(try(var.rides.subscribers, null))}."
+  }
+
+  validation {
+    condition     = var.rides == null ? true : contains(["NONE", "AWS_IAM"], var.rides.record_authorization)
+    error_message = "rides.record_authorization must be NONE or AWS_IAM; got ${jsonencode(try(var.rides.record_authorization, null))}."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(try(var.rides.fleet, {})) : can(regex("^(?s).{1,64}$", name))])
+    error_message = "rides.fleet: the name of a unicorn must be 1 to 64 characters; got ${jsonencode(keys(try(var.rides.fleet, {})))}."
+  }
+
+  validation {
+    condition     = alltrue([for unicorn in try(var.rides.fleet, {}) : can(regex("^(?s).{1,64}$", unicorn.color))])
+    error_message = "rides.fleet: color must be 1 to 64 characters; got ${jsonencode({ for name, unicorn in try(var.rides.fleet, {}) : name => unicorn.color })}."
+  }
+
+  validation {
+    condition = alltrue(flatten([for unicorn in try(var.rides.fleet, {}) : [for name, value in unicorn.attributes :
+      can(regex("^[A-Za-z][A-Za-z0-9_-]{0,63}$", name)) && !contains(["name", "color"], lower(name)) && try(length(value), 0) <= 256
+    ]]))
+    error_message = "rides.fleet: attributes must have names of 1 to 64 letters, digits, underscores and hyphens, the first a letter, other than Name and Color, and texts of at most 256 characters; got ${jsonencode({ for name, unicorn in try(var.rides.fleet, {}) : name => unicorn.attributes })}."
+  }
+
+  # rides-fleet reads the whole table for one unicorn.
+  validation {
+    condition     = length(try(var.rides.fleet, {})) <= 100
+    error_message = "rides.fleet must have at most 100 unicorns; got ${length(try(var.rides.fleet, {}))}."
+  }
+}
+
+variable "redrive" {
+  description = <<-EOT
+    How dead letters of any queue are sent back.
+
+    max_redrives: how often one event is sent back before it is quarantined.
+    hold_seconds: how long a letter that is being sent is hidden from others. On AWS longer than the 90 s that a run may take; shorter only for tests.
+    history_days: how long is kept what became of a letter; of a quarantined one, itself.
+  EOT
+  type = object({
+    max_redrives = optional(number, 3)
+    hold_seconds = optional(number, 120)
+    history_days = optional(number, 30)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.redrive.max_redrives >= 1 && var.redrive.max_redrives <= 100 && floor(var.redrive.max_redrives) == var.redrive.max_redrives
+    error_message = "redrive.max_redrives must be a whole number from 1 to 100; got ${var.redrive.max_redrives}."
+  }
+
+  validation {
+    condition     = var.redrive.hold_seconds >= 1 && var.redrive.hold_seconds <= 43200 && floor(var.redrive.hold_seconds) == var.redrive.hold_seconds
+    error_message = "redrive.hold_seconds must be a whole number from 1 to 43200 (the most SQS hides a message); got ${var.redrive.hold_seconds}."
+  }
+
+  # A letter lives 14 days in its queue: its history must not end before it does.
+  validation {
+    condition     = var.redrive.history_days >= 14 && var.redrive.history_days <= 3650 && floor(var.redrive.history_days) == var.redrive.history_days
+    error_message = "redrive.history_days must be a whole number from 14, the days that a dead letter queue keeps a message, to 3650; got ${var.redrive.history_days}."
   }
 }

@@ -15,3 +15,5 @@ oracle = {
   secret_cache_seconds         = 2
   key_activation_delay_seconds = 8
 }
+rides   = {}
+redrive = { hold_seconds = 5 }

@@ -63,19 +63,37 @@ ENVIRONMENT = {
     "ORACLE_SECRET_CACHE_SECONDS": "60",
     "ORACLE_ALLOW_PRIVATE_SOURCES": "false",
     "ORACLE_KEY_ACTIVATION_DELAY_SECONDS": "60",
+    "RIDES_FLEET_FUNCTION": "bench-rides-fleet",
+    "RIDES_PUBLISH": "sns",
+    "RIDES_TOPIC_ARN": ARN.format("sns", "bench-rides"),
+    "RIDES_RECORD_FUNCTION": "bench-rides-record-http",
+    "RIDES_UNSENT_QUEUE_URL": QUEUE,
+    "RIDES_FLEET_TABLE": "bench-rides-fleet",
+    "RIDES_TABLE": "bench-rides",
+    "DLQ_SUITE": "bench",
+    "DLQ_TABLE": "bench-dead-letters",
+    "DLQ_DESTINATIONS": json.dumps({"bench-dlq": ARN.format("lambda", "function:bench-rides-record-sns")}),
+    "DLQ_MAX_REDRIVES": "3",
+    "DLQ_HOLD_SECONDS": "120",
+    "DLQ_HISTORY_DAYS": "30",
+}
+PLACE = {"Latitude": 47.6174755835663, "Longitude": -122.28837066650185}
+RIDE = {
+    "RideId": REQUEST, "Unicorn": {"Name": "Shadowfax", "Color": "White"},
+    "RequestTime": "2026-01-01 00:00:00.000000", "PickupLocation": PLACE,
 }
 
 
-def http(path):
+def http(path, method="GET", body=None):
     """A request of the HTTP API for a route without parameters."""
     return {
-        "version": "2.0", "routeKey": f"GET {path}", "rawPath": path, "rawQueryString": "",
-        "headers": {}, "isBase64Encoded": False,
+        "version": "2.0", "routeKey": f"{method} {path}", "rawPath": path, "rawQueryString": "",
+        "headers": {}, "isBase64Encoded": False, **({"body": json.dumps(body)} if body else {}),
         "requestContext": {
             "accountId": "123456789012", "apiId": "bench", "domainName": "bench", "requestId": "bench",
             "stage": "$default", "time": "01/Jan/2026:00:00:00 +0000", "timeEpoch": 1767225600000,
             "http": {
-                "method": "GET", "path": path, "protocol": "HTTP/1.1",
+                "method": method, "path": path, "protocol": "HTTP/1.1",
                 "sourceIp": "127.0.0.1", "userAgent": "bench",
             },
         },
@@ -106,6 +124,18 @@ EVENTS = {
     "oracle-missed": {"sweep": True},
     "oracle-api": http("/v1/feeds"),
     "oracle-rotate-key": {"action": "reconcile"},
+    "rides-request": http("/ride", "POST", {"PickupLocation": PLACE}),
+    "rides-fleet": http("/unicorn"),
+    "rides-record-http": http("/record", "POST", RIDE),
+    "rides-record-sns": {"Records": [{
+        "EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": ARN.format("sns", "bench-rides:bench"),
+        "Sns": {
+            "Type": "Notification", "MessageId": REQUEST, "TopicArn": ARN.format("sns", "bench-rides"),
+            "Message": json.dumps(RIDE), "Timestamp": "2026-01-01T00:00:00.000Z", "SignatureVersion": "1",
+            "Signature": "bench", "SigningCertUrl": "bench", "UnsubscribeUrl": "bench", "MessageAttributes": {},
+        },
+    }]},
+    "dlq-redrive": {"action": "plan", "queue": "bench-dlq"},
 }
 
 

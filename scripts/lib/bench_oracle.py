@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from datetime import datetime, timezone
+from fractions import Fraction
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,22 +26,11 @@ from probe import call
 FEED = "demo"
 TARGETS = {"p50_ms": 20, "p99_ms": 100, "step_functions_ratio": 1 / 15}
 
-# List prices of us-east-1 in dollars as of 2025, free tiers left out.
-PRICES_AS_OF = "2025"
-PRICES = {
-    "standard_transition": 0.025e-3,
-    "express_request": 1e-6,
-    "express_gb_second": 0.00001667,
-    "lambda_request": 0.2e-6,
-    "lambda_gb_second": 0.0000166667,  # x86_64
-    "dynamodb_write": 0.625e-6,
-    "dynamodb_read": 0.125e-6,
-    "scheduler_invocation": 1e-6,
-    "log_byte": 0.5e-9,
-    "metric_month": 0.3,
-    "alarm_month": 0.1,
-    "secret_month": 0.4,
-}
+# List prices in dollars, free tiers left out: the table that `offchain cost` reckons with.
+PRICE_TABLE = json.loads((Path(__file__).resolve().parents[2] / "crates/cost/prices.json").read_text())
+PRICES_AS_OF = PRICE_TABLE["as_of"]
+# Exact until the division, so that a price is the double nearest to it.
+PRICES = {name: float(Fraction(price["dollars"]) / price["per"]) for name, price in PRICE_TABLE["prices"].items()}
 MONTH_MINUTES = 730 * 60
 # What a minute of the original design takes: a Standard machine that waits for each of
 # 30 slots and then invokes a function. How long those runs and how much they log is
@@ -329,6 +319,7 @@ def costs(counted):
         }
 
     price, old = argparse.Namespace(**PRICES), argparse.Namespace(**ORIGINAL)
+    gb_second = price.lambda_gb_second_x86_64
     rows = {
         "step_functions": month(
             original=old.transitions * price.standard_transition,
@@ -337,8 +328,8 @@ def costs(counted):
             + counted.express_seconds * counted.memory_mb / 1024 * price.express_gb_second,
         ),
         "lambda": month(
-            original=old.runs * (price.lambda_request + old.run_ms / 1000 * old.memory_mb / 1024 * price.lambda_gb_second),
-            both=counted.runs * price.lambda_request + counted.gb_seconds * price.lambda_gb_second,
+            original=old.runs * (price.lambda_request + old.run_ms / 1000 * old.memory_mb / 1024 * gb_second),
+            both=counted.runs * price.lambda_request + counted.gb_seconds * gb_second,
         ),
         "dynamodb": month(
             original=old.writes * price.dynamodb_write + old.reads * price.dynamodb_read,
@@ -390,7 +381,7 @@ def result(oracle, minutes):
         },
         "original_a_minute": ORIGINAL,
         "cost": {
-            "prices": f"us-east-1, list prices as of {PRICES_AS_OF}, dollars a month",
+            "prices": f"{PRICE_TABLE['region']}, list prices as of {PRICES_AS_OF}, dollars a month",
             "rows": rows,
             "standing": {kind: count * PRICES[f"{kind[:-1]}_month"] for kind, count in standing.items()},
         },

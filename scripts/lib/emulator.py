@@ -13,13 +13,14 @@
    SIGUSR1 asks for one now. MiniStack replaces each file atomically. It also copies
    each item of a table, which takes longer than the time between two writes, and a
    copy fails where a write comes between; items are replaced, never changed, so here
-   the tables alone are copied.
+   the tables alone are copied. AWS's own metrics are left out: there are many, and they
+   come anew.
 5. Executions that outlive a restart. AWS would go on with them; MiniStack declares
    them failed. Here they begin again, which the suite's machines are made for.
 6. Schedules that know their time. Scheduler replaces `<aws.scheduler.scheduled-time>`
-   and its like in a target's input; MiniStack passes them on. It also looks every 10 s
-   only, and counts a rate from when it last looked; here it looks every second, and a
-   rate does not drift.
+   and its like in a target's input, the execution id by one of each run; MiniStack
+   passes them on. It also looks every 10 s only, and counts a rate from when it last
+   looked; here it looks every second, and a rate does not drift.
 7. Metrics in log lines. AWS reads the embedded metric format; MiniStack does not.
 8. The capacity that tables use, which AWS publishes as metrics, and MiniStack does not.
 9. Express executions without status events, of which AWS sends none.
@@ -30,6 +31,24 @@
     is dropped.
 12. Idle connections that clients close. MiniStack closes one after 75 s; clients of
     Rust and Go keep one for 90 s, and what they send on it just then is lost.
+13. Asynchronous invocations of functions as AWS makes them, SNS's, EventBridge's and
+    Scheduler's among them, which MiniStack runs once and forgets: one request id, tried
+    again as the function's settings say, throttled ones without an end to the tries;
+    then the record of it goes to the function's destination, which MiniStack's has
+    without the count of the tries, the request id and the function's version; or the
+    event itself to its dead-letter queue, which MiniStack sends the record as well.
+14. Dead-letter queues of SNS subscriptions, of rule targets and of schedules, where the
+    function, machine or queue is not there, or its policy keeps SNS out.
+15. Metrics of each run of a function and of each request of an HTTP API. MiniStack
+    counts what is invoked directly, and nothing of asynchronous runs, of queues, of
+    machines or of APIs, so that no alarm on those could fire.
+16. Functions that are called, and answer, at once. MiniStack's Runtime API sends an
+    event's head and body apart, and the second waits some 40 ms for the first to be
+    acknowledged; and an answer waits 50 ms for a log line, where none was written.
+17. Preflight requests that a route of an HTTP API answers, where the API itself has no
+    CORS settings. MiniStack refuses them.
+18. Batches of SQS under the permission of the single call, as on AWS. MiniStack asks for
+    a permission by the batch's own name, which IAM does not know.
 
 The environment starts empty: no credentials, profile or proxy of the user reaches
 the functions, which inherit it.
@@ -38,8 +57,11 @@ the functions, which inherit it.
 import argparse
 import asyncio
 import contextlib
+import contextvars
 import copy
+import fcntl
 import importlib.metadata
+import itertools
 import json
 import logging
 import math
@@ -47,10 +69,13 @@ import os
 import re
 import secrets
 import signal
+import socketserver
 import sys
 import tempfile
+import termios
 import threading
 import time
+import uuid
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -58,10 +83,12 @@ from xml.sax.saxutils import escape
 MINISTACK_VERSION = "1.5.33"
 # What the patches below read or replace, by module of ministack.services.
 PATCHED = {
+    "apigateway": ("_apis", "_handle_execute_in_scope", "_integrations", "_invoke_lambda_proxy", "_match_route"),
     "cloudwatch": (
         "_alarms", "_metrics", "_evaluate_alarm", "_evaluate_all_alarms", "_evict_old_metrics", "_calc_stats",
         "_stat_value", "_dims_key", "_dims_from_list", "_record_history", "_dispatch_alarm_actions",
         "_evaluate_parent_alarms", "_describe_alarms", "_put_metric_alarm", "_store_datum", "record_metric",
+        "_composite_alarms", "_composite_triggers", "_alarm_history", "_dashboards", "_resource_tags", "get_state",
     ),
     "cloudwatch_logs": ("_append_log_events", "_log_groups"),
     "dynamodb": (
@@ -69,19 +96,33 @@ PATCHED = {
         "_backups", "_resource_policies", "_exports", "_imports", "_INDEX_MEMBERS", "_add_consumed_capacity",
         "_item_size_bytes", "get_state",
     ),
-    "eventbridge": ("_cron_next_fire", "_events_log", "_invoke_target", "_parse_cron_fields", "_parse_rate_seconds"),
+    "eventbridge": (
+        "_cron_next_fire", "_dispatch_to_lambda", "_dispatch_to_sqs", "_dispatch_to_stepfunctions", "_events_log",
+        "_invoke_target", "_parse_cron_fields", "_parse_rate_seconds",
+    ),
+    "lambda_svc": (
+        "_LAMBDA_ASYNC_RETRY_BASE_SECONDS", "_LAMBDA_ASYNC_RETRY_MAX_SECONDS", "_account_region_from_function_config",
+        "_emit_lambda_metrics", "_execute_function", "_execute_function_dispatch", "_execution_record_for_config",
+        "_get_func_record_for_ref", "invoke_async_with_retry",
+    ),
     "scheduler": ("_SCHEDULE_TICK_INTERVAL", "_schedule_last_fired"),
-    "sqs": ("_queues", "_refresh_counts"),
+    "sns": ("_deliver_to_lambda", "_deliver_to_sqs", "_topic_by_arn_any_scope"),
+    "sqs": (
+        "_ensure_msg_fields", "_md5_msg_attrs", "_queue_by_arn", "_queues", "_refresh_counts", "queue_delay",
+        "queue_policy_allows",
+    ),
     "stepfunctions": (
         "_add_event", "_emit_execution_status_event", "_executions", "_execute_choice", "_execute_map",
         "_execute_parallel", "_execute_pass", "_execute_task", "_execute_wait", "_iso_to_epoch_ms",
-        "_start_execution", "_state_machines",
+        "_resolve_state_machine_arn", "_start_execution", "_state_machines",
     ),
 }
-# How long things are kept, in seconds. Queues have a sample every two seconds; a
-# Standard execution's history lasts 90 days on AWS, an Express one has none.
+# How long things are kept, in seconds. Queues have a sample every two seconds, functions
+# and APIs several with each request; a Standard execution's history lasts 90 days on AWS,
+# an Express one has none.
 METRIC_RETENTION = 3600
-QUEUE_METRIC_RETENTION = 600
+FREQUENT_METRIC_RETENTION = 600
+FREQUENT_METRICS = ("AWS/ApiGateway", "AWS/Lambda", "AWS/SQS")
 LOG_RETENTION = 3600
 # Longer than any client keeps an idle connection; in seconds.
 IDLE_CONNECTION_LIMIT = 600
@@ -153,11 +194,13 @@ def fail(message):
 
 
 def load_services():
-    """MiniStack's app, its patched modules and its request scope; or a clear end where a pin
-    and the patches disagree."""
+    """MiniStack's app, its patched modules with the class of a function's process, and its
+    request scope; or a clear end where a pin and the patches disagree."""
     try:
         version = importlib.metadata.version("ministack")
         import ministack.app
+        from ministack.core import iam_actions
+        from ministack.core.lambda_runtime import ProvidedWorker
         from ministack.core.responses import request_scope
 
         services = {module: importlib.import_module(f"ministack.services.{module}") for module in PATCHED}
@@ -174,8 +217,13 @@ def load_services():
     for name in ("_HypercornConfig", "_run_ready_scripts", "_build_persistence_save_dict", "save_all", "main"):
         if not hasattr(ministack.app, name):
             missing.append(f"ministack.app.{name}")
+    if not hasattr(ProvidedWorker, "_drain_stderr_bounded"):
+        missing.append("ministack.core.lambda_runtime.ProvidedWorker._drain_stderr_bounded")
+    if not hasattr(iam_actions, "extract_iam_action"):
+        missing.append("ministack.core.iam_actions.extract_iam_action")
     if missing:
         fail(f"ministack {version} lacks what is patched here: {', '.join(missing)}")
+    services.update(worker_class=ProvidedWorker, iam_actions=iam_actions)
     return ministack.app, argparse.Namespace(**services), request_scope
 
 
@@ -184,6 +232,41 @@ def patch_idle_connections(config_class):
     if not hasattr(config_class, "keep_alive_timeout"):
         fail("hypercorn's configuration has no keep_alive_timeout")
     config_class.keep_alive_timeout = property(lambda _: IDLE_CONNECTION_LIMIT, lambda _, limit: None)
+
+
+def patch_batches(iam_actions):
+    """AWS page "Actions, resources, and condition keys for Amazon SQS"."""
+    extract = iam_actions.extract_iam_action
+
+    def extract_single(service, *request):
+        action = extract(service, *request)
+        return action.removesuffix("Batch") if service == "sqs" and action else action
+
+    iam_actions.extract_iam_action = extract_single
+
+
+def unread(stream):
+    """How many bytes are in a pipe; none where it is closed."""
+    try:
+        return int.from_bytes(fcntl.ioctl(stream.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder)
+    except (AttributeError, OSError, ValueError):
+        return 0
+
+
+def patch_answers(worker_class):
+    socketserver.StreamRequestHandler.disable_nagle_algorithm = True
+    collect = worker_class._drain_stderr_bounded
+
+    def collect_what_is_there(worker, **waits):
+        if waits:
+            return collect(worker, **waits)
+        # What a function wrote before it answered is in the pipe, or was read a moment ago.
+        end = time.monotonic() + 0.25
+        while worker._proc and unread(worker._proc.stdout) and time.monotonic() < end:
+            time.sleep(0.001)
+        return collect(worker, first_line_wait=0.005)
+
+    worker_class._drain_stderr_bounded = collect_what_is_there
 
 
 def alarm_state(alarm, points, statistic, period_limit, now):
@@ -246,6 +329,10 @@ def patch_alarms(cloudwatch, period_limit):
 
         dimensions = cloudwatch._dims_from_list(alarm.get("Dimensions") or [])
         points = cloudwatch._metrics.get((namespace, metric, cloudwatch._dims_key(dimensions))) or []
+        if namespace in FREQUENT_METRICS:
+            # There are many, in order of time, and the windows are short.
+            since = time.time() - (alarm.get("EvaluationPeriods") or 1) * period_limit
+            points = list(itertools.takewhile(lambda point: point["Timestamp"] > since, reversed(points)))
         outcome = alarm_state(alarm, points, statistic, period_limit, time.time())
         old = alarm["StateValue"]
         if outcome is None or outcome[0] == old:
@@ -421,33 +508,283 @@ def due_time(expression, created, now, eventbridge):
     return due.timestamp()
 
 
-def with_context(text, arn, due):
-    """A schedule's input as Scheduler hands it on (AWS page "Adding context attributes")."""
-    for name, value in (
-        ("schedule-arn", arn),
-        ("scheduled-time", datetime.fromtimestamp(due, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")),
-        ("execution-id", secrets.token_hex(8)),
-        ("attempt-number", "1"),
-    ):
+def schedule_context(arn, due):
+    """What Scheduler tells of a schedule's run (AWS page "Adding context attributes")."""
+    return {
+        "schedule-arn": arn,
+        "scheduled-time": datetime.fromtimestamp(due, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "execution-id": secrets.token_hex(8),
+        "attempt-number": "1",
+    }
+
+
+def with_context(text, context):
+    """A schedule's input as Scheduler hands it on."""
+    for name, value in context.items():
         text = text.replace(f"<aws.scheduler.{name}>", value)
     return text
 
 
-def patch_schedules(scheduler, eventbridge):
+def undelivered_attributes(target, rule, context, code, message):
+    """The attributes of the message that tells of an event which its target did not get (AWS pages
+    "Using dead-letter queues to process undelivered events" and "Configuring a schedule's
+    dead-letter queue")."""
+    told = {"TARGET_ARN": target["Arn"], "ERROR_CODE": code, "ERROR_MESSAGE": message, "RETRY_ATTEMPTS": "0"}
+    if context is None:
+        return {"RULE_ARN": rule["Arn"], **told}
+    return {
+        "SCHEDULE_ARN": rule["Arn"], **told, "EXECUTION_ID": context["execution-id"],
+        "SCHEDULED_TIME": context["scheduled-time"], "EXHAUSTED_RETRY_CONDITION": "MaximumRetryAttempts",
+        "IS_PAYLOAD_TRUNCATED": "false",
+    }
+
+
+def patch_targets(scheduler, eventbridge, lambda_svc, sqs, stepfunctions):
+    """Targets of rules and of schedules."""
     invoke = eventbridge._invoke_target
+    to_queue, to_machine = eventbridge._dispatch_to_sqs, eventbridge._dispatch_to_stepfunctions
+    delivery = contextvars.ContextVar("delivery")
 
     def invoke_in_context(target, event, rule, view=None):
+        context = None
         # Rules have no such window; their inputs know no context attributes.
         if "FlexibleTimeWindow" in rule:
             due = due_time(rule["ScheduleExpression"], rule["CreationDate"], event["Time"], eventbridge)
             key = (event["Account"], event["Region"], f"{rule['GroupName']}/{rule['Name']}")
             scheduler._schedule_last_fired[key] = due
+            context = schedule_context(rule["Arn"], due)
             if target.get("Input"):
-                target = {**target, "Input": with_context(target["Input"], rule["Arn"], due)}
-        return invoke(target, event, rule, view)
+                target = {**target, "Input": with_context(target["Input"], context)}
+        token = delivery.set((target, rule, context))
+        try:
+            return invoke(target, event, rule, view)
+        finally:
+            delivery.reset(token)
+
+    def bury(payload, scheduler_code, message):
+        target, rule, context = delivery.get()
+        log.warning("%s: %s", rule["Arn"], message)
+        letters = (target.get("DeadLetterConfig") or {}).get("Arn")
+        code = "NO_RESOURCE" if context is None else scheduler_code
+        attributes = undelivered_attributes(target, rule, context, code, message)
+        # A schedule's letters are sent with its role, a rule's under the queue's policy.
+        if letters and (context is not None or may_send(sqs, letters, "events.amazonaws.com", rule["Arn"])):
+            send_letter(sqs, letters, payload, attributes)
+
+    def dispatch_to_function(arn, payload):
+        function, config, _ = lambda_svc._get_func_record_for_ref(arn)
+        if not config:
+            bury(payload, "ResourceNotFoundException", f"Function not found: {arn}")
+            return
+        lambda_svc.invoke_async_with_retry(
+            lambda_svc._execution_record_for_config(function, config), json.loads(payload),
+        )
+
+    def dispatch_to_queue(spec, payload, parameters=None):
+        if sqs._queue_by_arn(str(spec)) is None:
+            bury(payload, "AWS.SimpleQueueService.NonExistentQueue", f"The specified queue does not exist: {spec}")
+            return
+        to_queue(spec, payload, parameters)
+
+    def dispatch_to_machine(arn, payload):
+        if stepfunctions._resolve_state_machine_arn(arn) is None:
+            bury(payload, "StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
+            return
+        to_machine(arn, payload)
 
     eventbridge._invoke_target = invoke_in_context
+    eventbridge._dispatch_to_lambda = dispatch_to_function
+    eventbridge._dispatch_to_sqs = dispatch_to_queue
+    eventbridge._dispatch_to_stepfunctions = dispatch_to_machine
     scheduler._SCHEDULE_TICK_INTERVAL = 1
+
+
+def may_send(sqs, queue_arn, service, source_arn):
+    """Whether a queue's policy lets a service send, for a resource."""
+    return sqs.queue_policy_allows(queue_arn, service, source_arn, source_arn.split(":")[4])
+
+
+def send_letter(sqs, queue_arn, body, attributes):
+    """A dead letter, as a service sends it."""
+    queue = sqs._queue_by_arn(queue_arn)
+    if queue is None:
+        log.warning("no queue %s for a dead letter", queue_arn)
+        return
+    now = time.time()
+    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+    message = {
+        "id": str(uuid.uuid4()), "body": body, "message_attributes": attributes,
+        "md5_attrs": sqs._md5_msg_attrs(attributes), "sent_at": now, "visible_at": now + sqs.queue_delay(queue),
+    }
+    sqs._ensure_msg_fields(message)
+    queue["messages"].append(message)
+
+
+def patch_notifications(sns, lambda_svc, sqs):
+    to_queue = sns._deliver_to_sqs
+
+    def bury(topic_arn, endpoint, notification, code, message):
+        log.warning("%s: %s", topic_arn, message)
+        for subscription in sns._topic_by_arn_any_scope(topic_arn)["subscriptions"]:
+            redrive = subscription["attributes"].get("RedrivePolicy")
+            if subscription["endpoint"] != endpoint or not redrive:
+                continue
+            letters = json.loads(redrive)["deadLetterTargetArn"]
+            if may_send(sqs, letters, "sns.amazonaws.com", topic_arn):
+                send_letter(sqs, letters, notification, {
+                    "RequestID": str(uuid.uuid4()), "ErrorCode": code, "ErrorMessage": message,
+                })
+
+    def deliver_to_queue(endpoint, envelope, raw, raw_message, **rest):
+        topic_arn = rest["topic_arn"]
+        notification = raw_message if raw else envelope
+        if sqs._queue_by_arn(endpoint) is None:
+            bury(
+                topic_arn, endpoint, notification, "AWS.SimpleQueueService.NonExistentQueue",
+                f"The specified queue does not exist: {endpoint}",
+            )
+        elif not may_send(sqs, endpoint, "sns.amazonaws.com", topic_arn):
+            bury(topic_arn, endpoint, notification, "AccessDenied", f"Access to the resource {endpoint} is denied.")
+        else:
+            to_queue(endpoint, envelope, raw, raw_message, **rest)
+
+    def deliver_to_function(endpoint, envelope, topic_arn, subscription_arn, *_):
+        function, config, _ = lambda_svc._get_func_record_for_ref(endpoint)
+        if not config:
+            bury(topic_arn, endpoint, envelope, "ResourceNotFoundException", f"Function not found: {endpoint}")
+            return
+        lambda_svc.invoke_async_with_retry(lambda_svc._execution_record_for_config(function, config), {
+            "Records": [{
+                "EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": subscription_arn,
+                "Sns": json.loads(envelope),
+            }],
+        })
+
+    sns._deliver_to_sqs = deliver_to_queue
+    sns._deliver_to_lambda = deliver_to_function
+
+
+def destination_record(function_arn, request, condition, attempts, event, result):
+    """What Lambda tells of an event that a function did not take (AWS page "Capturing records of
+    Lambda asynchronous invocations")."""
+    if function_arn.count(":") == 6:
+        function_arn += ":$LATEST"
+    return {
+        "version": "1.0",
+        "timestamp": datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "requestContext": {
+            "requestId": request, "functionArn": function_arn, "condition": condition,
+            "approximateInvokeCount": attempts,
+        },
+        "requestPayload": event,
+        "responseContext": {
+            "statusCode": 200, "executedVersion": "$LATEST",
+            "functionError": result.get("function_error") or "Unhandled",
+        },
+        "responsePayload": result.get("body"),
+    }
+
+
+def patch_invocations(lambda_svc, cloudwatch, sqs, request_scope):
+    dispatch, emit = lambda_svc._execute_function_dispatch, lambda_svc._emit_lambda_metrics
+    # All tries of one event have one request id.
+    request_of_event = contextvars.ContextVar("request_of_event", default=None)
+
+    def dispatch_and_measure(function, config, event, request, started):
+        began = time.time()
+        result = dispatch(function, config, event, request_of_event.get() or request, started)
+        dimensions = {"FunctionName": config["FunctionName"]}
+        for name, value, unit in (
+            ("Invocations", 1, "Count"),
+            ("Errors", int(bool(result.get("error"))), "Count"),
+            ("Throttles", 0, "Count"),
+            ("Duration", (time.time() - began) * 1000, "Milliseconds"),
+        ):
+            cloudwatch.record_metric("AWS/Lambda", name, value, unit, dimensions)
+        return result
+
+    def emit_throttles(name, duration_ms, error, throttle):
+        # What had no slot has no run that is measured above. It is told once without a duration.
+        if throttle and not duration_ms:
+            emit(name, duration_ms, error, throttle)
+
+    def run(function, event):
+        config = function.get("config") or function
+        settings = (
+            function.get("event_invoke_config") or (function.get("event_invoke_configs") or {}).get("$LATEST") or {}
+        )
+        retries = settings.get("MaximumRetryAttempts")
+        retries = 2 if retries is None else int(retries)
+        request = str(uuid.uuid4())
+        request_of_event.set(request)
+        end, attempts = time.monotonic() + int(settings.get("MaximumEventAgeInSeconds") or 21600), 0
+        delay = lambda_svc._LAMBDA_ASYNC_RETRY_BASE_SECONDS
+        while True:
+            result = lambda_svc._execute_function(function, event)
+            if not result.get("error"):
+                return
+            if not result.get("throttle"):
+                attempts += 1
+                if attempts > retries:
+                    condition = "RetriesExhausted"
+                    break
+            if time.monotonic() + delay > end:
+                condition = "EventAgeExceeded"
+                break
+            time.sleep(delay)
+            delay = min(2 * delay, lambda_svc._LAMBDA_ASYNC_RETRY_MAX_SECONDS)
+        destination = ((settings.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination")
+        letters = (config.get("DeadLetterConfig") or {}).get("TargetArn")
+        if destination:
+            record = destination_record(config["FunctionArn"], request, condition, attempts, event, result)
+            send_letter(sqs, destination, json.dumps(record), {})
+        if letters:
+            told = result.get("body") if isinstance(result.get("body"), dict) else {}
+            send_letter(sqs, letters, json.dumps(event), {
+                "RequestID": request, "ErrorCode": "200", "ErrorMessage": str(told.get("errorMessage"))[:1024],
+            })
+
+    def invoke(function, event):
+        def scoped():
+            account, region = lambda_svc._account_region_from_function_config(function.get("config") or function)
+            with request_scope(account, region):
+                run(function, event)
+
+        threading.Thread(target=contextvars.copy_context().run, args=(scoped,), daemon=True).start()
+
+    lambda_svc._execute_function_dispatch = dispatch_and_measure
+    lambda_svc._emit_lambda_metrics = emit_throttles
+    lambda_svc.invoke_async_with_retry = invoke
+
+
+def patch_api(apigateway, cloudwatch):
+    handle = apigateway._handle_execute_in_scope
+
+    async def preflight(api_id, stage, path, method, headers, body, query, account, region, raw_query):
+        path = "/" + path.lstrip("/")
+        route = apigateway._match_route(api_id, method, path)
+        integration = route and apigateway._integrations.get(api_id, {}).get(route["target"].split("/")[-1])
+        if not integration:
+            return 404, {"Content-Type": "application/json"}, b'{"message":"Not Found"}'
+        return await apigateway._invoke_lambda_proxy(
+            integration, api_id, stage, path, method, {name.lower(): value for name, value in headers.items()}, body,
+            query, route["routeKey"], owner_account_id=account, owner_region=region, raw_query_string=raw_query,
+        )
+
+    async def handle_and_measure(api_id, stage, path, method, *rest):
+        api, began = apigateway._apis.get(api_id), time.time()
+        here = preflight if method == "OPTIONS" and api and not api.get("corsConfiguration") else handle
+        answer = await here(api_id, stage, path, method, *rest)
+        for name, value, unit in (
+            ("Count", 1, "Count"),
+            ("4xx", int(400 <= answer[0] < 500), "Count"),
+            ("5xx", int(answer[0] >= 500), "Count"),
+            ("Latency", (time.time() - began) * 1000, "Milliseconds"),
+        ):
+            cloudwatch.record_metric("AWS/ApiGateway", name, value, unit, {"ApiId": api_id})
+        return answer
+
+    apigateway._handle_execute_in_scope = handle_and_measure
 
 
 def patch_executions(stepfunctions):
@@ -507,10 +844,25 @@ def patch_table_state(dynamodb, scoped_dict):
     dynamodb.get_state = get_state
 
 
+def patch_metric_state(cloudwatch, scoped_dict):
+    def get_state():
+        metrics = scoped_dict()
+        for (account, region, key), points in cloudwatch._metrics.all_items():
+            if not key[0].startswith("AWS/"):
+                metrics.set_scoped(account, region, key, copy.deepcopy(points))
+        return {"metrics": metrics} | {
+            name: copy.deepcopy(getattr(cloudwatch, f"_{name}")) for name in (
+                "alarms", "composite_alarms", "composite_triggers", "alarm_history", "dashboards", "resource_tags",
+            )
+        }
+
+    cloudwatch.get_state = get_state
+
+
 def forget_the_old(services, now):
     """Drops what has been kept long enough."""
     for (_account, _region, (namespace, *_)), points in list(services.cloudwatch._metrics._data.items()):
-        retention = QUEUE_METRIC_RETENTION if namespace == "AWS/SQS" else METRIC_RETENTION
+        retention = FREQUENT_METRIC_RETENTION if namespace in FREQUENT_METRICS else METRIC_RETENTION
         while points and points[0]["Timestamp"] < now - retention:
             points.pop(0)
     for group in list(services.cloudwatch_logs._log_groups._data.values()):
@@ -584,13 +936,19 @@ def main():
     cloudwatch, stepfunctions = services.cloudwatch, services.stepfunctions
     logging.getLogger("persistence").setLevel(logging.WARNING)
     patch_idle_connections(app._HypercornConfig)
+    patch_batches(services.iam_actions)
+    patch_answers(services.worker_class)
     patch_alarms(cloudwatch, args.alarm_period)
     patch_alarm_description(cloudwatch)
     patch_log_metrics(cloudwatch, services.cloudwatch_logs)
     patch_capacity_metrics(cloudwatch, services.dynamodb)
-    patch_schedules(services.scheduler, services.eventbridge)
+    patch_targets(services.scheduler, services.eventbridge, services.lambda_svc, services.sqs, stepfunctions)
+    patch_notifications(services.sns, services.lambda_svc, services.sqs)
+    patch_invocations(services.lambda_svc, cloudwatch, services.sqs, request_scope)
+    patch_api(services.apigateway, cloudwatch)
     patch_executions(stepfunctions)
     patch_table_state(services.dynamodb, type(services.dynamodb._tables))
+    patch_metric_state(cloudwatch, type(cloudwatch._metrics))
     # Done below, without putting a new list in the place of one that others append to.
     cloudwatch._evict_old_metrics = lambda: None
     save_all, run_ready_scripts = app.save_all, app._run_ready_scripts

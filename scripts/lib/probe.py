@@ -36,16 +36,16 @@ def holds_resources(stack, endpoint):
     region = stack["region"]
     for queue in stack["queues"].values():
         yield call(endpoint, region, "sqs", "AmazonSQS.GetQueueAttributes", "1.0", {"QueueUrl": queue["url"]})
-    for service in filter(None, (stack.get("vrf"), stack.get("oracle"))):
+    for service in filter(None, map(stack.get, ("vrf", "oracle", "rides", "redrive"))):
         named = {kind: [value for name, value in service.items() if name.endswith(kind)] for kind in ("table", "secret_arn")}
         for table in named["table"]:
             yield call(endpoint, region, "dynamodb", "DynamoDB_20120810.DescribeTable", "1.0", {"TableName": table})
         for secret in named["secret_arn"]:
             yield call(endpoint, region, "secretsmanager", "secretsmanager.DescribeSecret", "1.1", {"SecretId": secret})
-        yield call(
-            endpoint, region, "states", "AWSStepFunctions.DescribeStateMachine", "1.0",
-            {"stateMachineArn": service["state_machine_arn"]},
-        )
+        if machine := service.get("state_machine_arn"):
+            yield call(
+                endpoint, region, "states", "AWSStepFunctions.DescribeStateMachine", "1.0", {"stateMachineArn": machine},
+            )
 
 
 def knows_token(stack, endpoint, token):

@@ -48,6 +48,23 @@ ensure_node_tools() {
   printf '%s\n' "$stamp" >"$ROOT/node_modules/.stamp"
 }
 
+# The load generator, which only scripts/bench rides needs: some 600 MB.
+ensure_artillery() {
+  local stamp
+  stamp=$(sha256 <"$ROOT/scripts/requirements/artillery/package-lock.json")
+  if stamped "$LOCAL/artillery/.stamp" "$stamp"; then return; fi
+  need_node
+  step "Installing scripts/requirements/artillery into .local/artillery" install_artillery
+  printf '%s\n' "$stamp" >"$LOCAL/artillery/.stamp"
+}
+
+install_artillery() {
+  rm -rf "$LOCAL/artillery"
+  mkdir -p "$LOCAL/artillery"
+  cp "$ROOT"/scripts/requirements/artillery/*.json "$LOCAL/artillery"
+  npm ci --prefix "$LOCAL/artillery" --ignore-scripts --no-audit --no-fund
+}
+
 # Sets TERRAFORM: the one on the path where it is recent enough, else the pinned
 # release, fetched once.
 ensure_terraform() {

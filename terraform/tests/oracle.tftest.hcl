@@ -338,6 +338,11 @@ run "a_standard_machine_reports_executions_that_ended_badly" {
     )
     error_message = "An event must reach minutes-dlq, and one that the rule cannot deliver must be kept."
   }
+
+  assert {
+    condition     = contains(output.dead_letter_queues.offchain-oracle-schedules-dlq.destinations, "arn:aws:sqs:us-east-1:123456789012:offchain-oracle-minutes-dlq")
+    error_message = "An event that the rule could not deliver must find its way to minutes-dlq: ${jsonencode(output.dead_letter_queues)}"
+  }
 }
 
 run "nothing_undeliverable_is_dropped" {
@@ -350,6 +355,29 @@ run "nothing_undeliverable_is_dropped" {
       function.retries == 2 && function.dead_letter_queue_arn == "arn:aws:sqs:us-east-1:123456789012:offchain-oracle-schedules-dlq"
     ])
     error_message = "An asynchronous function must be run three times and then dead-letter its event."
+  }
+
+  assert {
+    condition = output.dead_letter_queues == {
+      offchain-oracle-minutes-dlq = {
+        arn = "arn:aws:sqs:us-east-1:123456789012:offchain-oracle-minutes-dlq"
+        destinations = [
+          "arn:aws:lambda:us-east-1:123456789012:function:offchain-oracle-missed",
+          "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-oracle-minute",
+        ]
+        default = "arn:aws:lambda:us-east-1:123456789012:function:offchain-oracle-missed"
+      }
+      offchain-oracle-schedules-dlq = {
+        arn = "arn:aws:sqs:us-east-1:123456789012:offchain-oracle-schedules-dlq"
+        destinations = [
+          "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-oracle-minute",
+          "arn:aws:lambda:us-east-1:123456789012:function:offchain-oracle-missed",
+          "arn:aws:lambda:us-east-1:123456789012:function:offchain-oracle-rotate-key",
+        ]
+        default = null
+      }
+    }
+    error_message = "What is dead-lettered goes back to: ${jsonencode(output.dead_letter_queues)}"
   }
 
   assert {

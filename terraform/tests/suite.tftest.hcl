@@ -9,19 +9,26 @@ variables {
 }
 
 run "the_stack_output_names_what_scripts_need" {
+  variables {
+    rides = {}
+  }
+
   assert {
-    condition     = keys(output.stack) == ["alarm_topic_arn", "api_url", "name", "oracle", "queues", "region", "vrf"]
+    condition     = keys(output.stack) == ["alarm_topic_arn", "api_url", "name", "oracle", "queues", "redrive", "region", "rides", "vrf"]
     error_message = "The stack has: ${jsonencode(keys(output.stack))}"
   }
 
   assert {
     condition = { for name, queue in output.stack.queues : name => queue.dead_letter } == {
-      offchain-vrf-requests         = false
-      offchain-vrf-requests-dlq     = true
-      offchain-vrf-executions-dlq   = true
-      offchain-vrf-schedules-dlq    = true
-      offchain-oracle-minutes-dlq   = true
-      offchain-oracle-schedules-dlq = true
+      offchain-vrf-requests           = false
+      offchain-vrf-requests-dlq       = true
+      offchain-vrf-executions-dlq     = true
+      offchain-vrf-schedules-dlq      = true
+      offchain-oracle-minutes-dlq     = true
+      offchain-oracle-schedules-dlq   = true
+      offchain-rides-record-dlq       = true
+      offchain-rides-subscription-dlq = true
+      offchain-rides-unsent-dlq       = true
     }
     error_message = "The queues are: ${jsonencode(output.stack.queues)}"
   }
@@ -64,6 +71,58 @@ run "the_stack_output_names_what_scripts_need" {
     }
     error_message = "The oracle has: ${jsonencode(output.stack.oracle)}"
   }
+
+  assert {
+    condition = output.stack.rides == {
+      table       = "offchain-rides"
+      fleet_table = "offchain-rides-fleet"
+      topic_arn   = "arn:aws:sns:us-east-1:123456789012:mock"
+      publish     = "sns"
+      subscribers = tolist(["lambda"])
+      ride_url    = "https://a1b2c3.execute-api.us-east-1.amazonaws.com/ride"
+      unicorn_url = "https://a1b2c3.execute-api.us-east-1.amazonaws.com/unicorn"
+      record_url  = "https://a1b2c3.execute-api.us-east-1.amazonaws.com/record"
+      functions = {
+        request     = "offchain-rides-request"
+        fleet       = "offchain-rides-fleet"
+        record-http = "offchain-rides-record-http"
+        record-sns  = "offchain-rides-record-sns"
+      }
+      log_groups = {
+        offchain-rides-request     = "/aws/lambda/offchain-rides-request"
+        offchain-rides-fleet       = "/aws/lambda/offchain-rides-fleet"
+        offchain-rides-record-http = "/aws/lambda/offchain-rides-record-http"
+        offchain-rides-record-sns  = "/aws/lambda/offchain-rides-record-sns"
+      }
+    }
+    error_message = "The rides have: ${jsonencode(output.stack.rides)}"
+  }
+
+  # Every dead letter queue can be redriven.
+  assert {
+    condition = jsonencode(output.stack.redrive) == jsonencode({
+      table             = "offchain-dead-letters"
+      state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-dlq-redrive"
+      function          = "offchain-dlq-redrive"
+      max_redrives      = 3
+      history_days      = 30
+      destinations = {
+        offchain-vrf-requests-dlq       = "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-requests"
+        offchain-vrf-executions-dlq     = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-vrf-fulfilment"
+        offchain-vrf-schedules-dlq      = null
+        offchain-oracle-minutes-dlq     = "arn:aws:lambda:us-east-1:123456789012:function:offchain-oracle-missed"
+        offchain-oracle-schedules-dlq   = null
+        offchain-rides-record-dlq       = "arn:aws:lambda:us-east-1:123456789012:function:offchain-rides-record-sns"
+        offchain-rides-subscription-dlq = "arn:aws:lambda:us-east-1:123456789012:function:offchain-rides-record-sns"
+        offchain-rides-unsent-dlq       = "arn:aws:sns:us-east-1:123456789012:offchain-rides"
+      }
+      log_groups = {
+        function = "/aws/lambda/offchain-dlq-redrive"
+        machine  = "/aws/vendedlogs/states/offchain-dlq-redrive"
+      }
+    })
+    error_message = "The redrive has: ${jsonencode(output.stack.redrive)}"
+  }
 }
 
 run "vrf_null_leaves_the_subsystem_out" {
@@ -88,6 +147,13 @@ run "oracle_null_leaves_the_subsystem_out" {
   }
 }
 
+run "rides_are_left_out_unless_asked_for" {
+  assert {
+    condition     = length(module.rides) == 0 && output.stack.rides == null && length([for name in concat(keys(output.stack.queues), keys(output.stack.redrive.destinations)) : name if startswith(name, "offchain-rides")]) == 0
+    error_message = "The routes are public, and not for everyone: ${jsonencode(output.stack)}"
+  }
+}
+
 run "without_subsystems_the_shared_parts_are_left" {
   variables {
     vrf    = null
@@ -95,7 +161,7 @@ run "without_subsystems_the_shared_parts_are_left" {
   }
 
   assert {
-    condition     = length(module.vrf) + length(module.oracle) + length(output.stack.queues) == 0
+    condition     = length(module.vrf) + length(module.oracle) + length(module.rides) + length(output.stack.queues) + length(output.stack.redrive.destinations) == 0
     error_message = "Something is left: ${jsonencode(output.stack)}"
   }
 }
@@ -159,6 +225,109 @@ run "a_dead_letter_queue_comes_with_its_alarms" {
     condition     = aws_cloudwatch_metric_alarm.depth.threshold == 0 && aws_cloudwatch_metric_alarm.depth.comparison_operator == "GreaterThanThreshold"
     error_message = "One dead letter is enough for an alarm."
   }
+}
+
+run "a_dead_letter_queue_that_is_not_its_own_arn_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/dead_letter_queue"
+  }
+
+  variables {
+    name            = "offchain-x-dlq"
+    arn             = "arn:aws:sqs:us-east-1:123456789012:offchain-y-dlq"
+    alarm_topic_arn = "arn:aws:sns:us-east-1:123456789012:offchain-alarms"
+  }
+
+  expect_failures = [var.arn]
+}
+
+run "the_api_rings_for_what_it_answers_and_how_late" {
+  module {
+    source = "./modules/http_api"
+  }
+
+  variables {
+    name               = "offchain"
+    alarms             = { client_errors = 20, latency_ms = 1500 }
+    log_retention_days = 7
+    alarm_topic_arn    = "arn:aws:sns:us-east-1:123456789012:offchain-alarms"
+  }
+
+  assert {
+    condition = {
+      for alarm in [aws_cloudwatch_metric_alarm.server_errors, aws_cloudwatch_metric_alarm.client_errors, aws_cloudwatch_metric_alarm.latency] :
+      alarm.alarm_name => [alarm.metric_name, coalesce(alarm.statistic, alarm.extended_statistic), tostring(alarm.threshold), tostring(alarm.period)]
+      } == {
+      offchain-api-5xx     = ["5xx", "Sum", "0", "60"]
+      offchain-api-4xx     = ["4xx", "Sum", "20", "300"]
+      offchain-api-latency = ["Latency", "p99", "1500", "300"]
+    }
+    error_message = "An alarm looks at something else."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in [aws_cloudwatch_metric_alarm.server_errors, aws_cloudwatch_metric_alarm.client_errors, aws_cloudwatch_metric_alarm.latency] :
+      alarm.namespace == "AWS/ApiGateway" &&
+      alarm.dimensions == tomap({ ApiId = aws_apigatewayv2_api.this.id }) &&
+      alarm.comparison_operator == "GreaterThanThreshold" &&
+      alarm.treat_missing_data == "notBreaching" &&
+      alarm.alarm_actions == toset(["arn:aws:sns:us-east-1:123456789012:offchain-alarms"]) &&
+      alarm.ok_actions == toset(["arn:aws:sns:us-east-1:123456789012:offchain-alarms"])
+    ])
+    error_message = "An alarm looks at another API, or tells nobody."
+  }
+}
+
+run "a_table_rings_for_throttles_and_errors_of_its_own" {
+  module {
+    source = "./modules/table_alarms"
+  }
+
+  variables {
+    table_name      = "offchain-x"
+    operations      = ["GetItem", "PutItem"]
+    alarm_topic_arn = "arn:aws:sns:us-east-1:123456789012:offchain-alarms"
+  }
+
+  assert {
+    condition = { for name, alarm in output.alarms : name => [alarm.metric, alarm.dimensions, alarm.statistic, tostring(alarm.threshold)] } == {
+      offchain-x-read-throttles        = ["ReadThrottleEvents", tomap({ TableName = "offchain-x" }), "Sum", "0"]
+      offchain-x-write-throttles       = ["WriteThrottleEvents", tomap({ TableName = "offchain-x" }), "Sum", "0"]
+      offchain-x-getitem-system-errors = ["SystemErrors", tomap({ TableName = "offchain-x", Operation = "GetItem" }), "Sum", "0"]
+      offchain-x-putitem-system-errors = ["SystemErrors", tomap({ TableName = "offchain-x", Operation = "PutItem" }), "Sum", "0"]
+    }
+    error_message = "The alarms are: ${jsonencode(output.alarms)}"
+  }
+
+  assert {
+    condition = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.throttles), values(aws_cloudwatch_metric_alarm.system_errors)) :
+      alarm.namespace == "AWS/DynamoDB" &&
+      alarm.comparison_operator == "GreaterThanThreshold" &&
+      alarm.treat_missing_data == "notBreaching" &&
+      alarm.alarm_actions == toset(["arn:aws:sns:us-east-1:123456789012:offchain-alarms"]) &&
+      alarm.ok_actions == toset(["arn:aws:sns:us-east-1:123456789012:offchain-alarms"])
+    ])
+    error_message = "An alarm looks elsewhere, or tells nobody."
+  }
+}
+
+run "table_alarms_without_an_operation_are_refused" {
+  command = plan
+
+  module {
+    source = "./modules/table_alarms"
+  }
+
+  variables {
+    table_name      = "offchain-x"
+    operations      = []
+    alarm_topic_arn = "arn:aws:sns:us-east-1:123456789012:offchain-alarms"
+  }
+
+  expect_failures = [var.operations]
 }
 
 run "a_work_queue_hides_a_message_six_times_the_functions_timeout" {
@@ -295,8 +464,78 @@ run "a_function_traces_when_told_to_and_gives_its_role_no_more" {
   }
 
   assert {
+    condition     = length(aws_lambda_function_event_invoke_config.this) == 0
+    error_message = "A function that nobody invokes asynchronously has no event to keep."
+  }
+
+  # Lambda's default of 10 s.
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.duration.alarm_name == "offchain-x-duration" &&
+      aws_cloudwatch_metric_alarm.duration.metric_name == "Duration" &&
+      aws_cloudwatch_metric_alarm.duration.statistic == "Maximum" &&
+      aws_cloudwatch_metric_alarm.duration.threshold == 9000 &&
+      aws_cloudwatch_metric_alarm.duration.period == 300 &&
+      aws_cloudwatch_metric_alarm.duration.dimensions == tomap({ FunctionName = "offchain-x" }) &&
+      aws_cloudwatch_metric_alarm.duration.alarm_actions == toset(["arn:aws:sns:us-east-1:123456789012:offchain-alarms"])
+    )
+    error_message = "A run that takes nine tenths of its time must be reported."
+  }
+
+  assert {
     condition     = aws_cloudwatch_log_group.this.retention_in_days == 7 && aws_lambda_function.this.architectures == tolist(["arm64"]) && aws_lambda_function.this.memory_size == 256
     error_message = "Retention, architecture and memory must be as told."
+  }
+}
+
+run "an_event_that_failed_for_good_is_kept_with_its_function_and_error" {
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    name                        = "offchain-x"
+    description                 = "A test."
+    artifact                    = "vrf-api"
+    environment                 = {}
+    statements                  = []
+    timeout_seconds             = 900
+    async_dead_letter_queue_arn = "arn:aws:sqs:us-east-1:123456789012:offchain-x-dlq"
+    shared = {
+      location           = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
+      artifacts_dir      = "tests/artifacts"
+      architecture       = "x86_64"
+      log_level          = "info"
+      log_retention_days = 30
+      tracing            = false
+      alarm_topic_arn    = "arn:aws:sns:us-east-1:123456789012:offchain-alarms"
+    }
+  }
+
+  assert {
+    condition = (
+      aws_lambda_function_event_invoke_config.this[0].destination_config[0].on_failure[0].destination == "arn:aws:sqs:us-east-1:123456789012:offchain-x-dlq" &&
+      length(aws_lambda_function_event_invoke_config.this[0].destination_config[0].on_success) == 0 &&
+      output.dead_letter_queue_arn == "arn:aws:sqs:us-east-1:123456789012:offchain-x-dlq" &&
+      output.retries == 2
+    )
+    error_message = "After three runs the record of a failure must go to the queue."
+  }
+
+  # It would send the bare event, too: a queue of several functions could not say whose.
+  assert {
+    condition     = length(aws_lambda_function.this.dead_letter_config) == 0
+    error_message = "A dead_letter_config must not be set beside the destination."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(output.policy).Statement : statement if statement.Sid == "DeadLetter"] == [{ Sid = "DeadLetter", Effect = "Allow", Action = ["sqs:SendMessage"], Resource = ["arn:aws:sqs:us-east-1:123456789012:offchain-x-dlq"] }]
+    error_message = "The function may: ${output.policy}"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.duration.threshold == 810000
+    error_message = "Nine tenths of 900 s are 810000 ms."
   }
 }
 
@@ -328,6 +567,32 @@ run "a_state_machine_says_where_its_failures_are_found" {
   assert {
     condition     = !strcontains(output.policy, "sqs:")
     error_message = "A machine that sends to no queue may send to none: ${output.policy}"
+  }
+}
+
+run "a_state_machine_whose_failures_go_to_no_queue_names_its_log" {
+  module {
+    source = "./modules/state_machine"
+  }
+
+  variables {
+    name               = "offchain-x"
+    role_name          = "offchain-x-machine"
+    location           = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
+    definition         = "{}"
+    function_arns      = ["arn:aws:lambda:us-east-1:123456789012:function:offchain-x"]
+    log_retention_days = 7
+    alarm_topic_arn    = "arn:aws:sns:us-east-1:123456789012:offchain-alarms"
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.ended_badly) == 3 && alltrue([for alarm in aws_cloudwatch_metric_alarm.ended_badly : endswith(alarm.alarm_description, "its log group /aws/vendedlogs/states/offchain-x has the error, with the input.")])
+    error_message = "The log group has the failures."
+  }
+
+  assert {
+    condition     = aws_iam_role.this.name == "offchain-x-machine" && aws_iam_role_policy.this.role == "offchain-x-machine" && aws_sfn_state_machine.this.name == "offchain-x"
+    error_message = "The role must not have the name of a function's."
   }
 }
 

@@ -76,6 +76,46 @@ run "an_oracle_at_its_limits_is_accepted" {
   }
 }
 
+run "rides_and_redrive_at_their_limits_are_accepted" {
+  command = plan
+
+  variables {
+    rides = {
+      stage                = "a_B.c-3"
+      subscribers          = ["sqs", "lambda"]
+      record_authorization = "AWS_IAM"
+      fleet = merge(
+        { for number in range(98) : "Unicorn ${number}" => { color = "White" } },
+        {
+          "${join("", [for _ in range(64) : "ä"])}" = { color = join("", [for _ in range(64) : "ö"]) }
+          " "                                       = { color = "?", attributes = { "a23456789-123456789-123456789-123456789-123456789_123456789-1234" = "" } }
+        },
+      )
+    }
+    redrive    = { max_redrives = 100, hold_seconds = 43200, history_days = 3650 }
+    api_alarms = { client_errors = 1, latency_ms = 30000 }
+  }
+
+  assert {
+    condition     = length(module.rides) == 1
+    error_message = "The rides must be deployed."
+  }
+}
+
+run "redrive_at_its_least_is_accepted" {
+  command = plan
+
+  variables {
+    redrive    = { max_redrives = 1, hold_seconds = 1, history_days = 14 }
+    api_alarms = { latency_ms = 1 }
+  }
+
+  assert {
+    condition     = output.stack.redrive.max_redrives == 1
+    error_message = "The redrive must be deployed."
+  }
+}
+
 run "a_name_with_a_capital_is_refused" {
   command = plan
 
@@ -1100,4 +1140,137 @@ run "a_header_whose_key_has_a_blank_is_refused" {
   }
 
   expect_failures = [var.oracle]
+}
+
+run "a_table_name_of_the_dead_letters_is_refused" {
+  command = plan
+
+  variables {
+    oracle = { table_name = "offchain-dead-letters" }
+  }
+
+  expect_failures = [var.oracle]
+}
+
+# From here on a run has a wrong value of several variables, each of which has to
+# be refused.
+
+run "a_stage_with_a_slash_no_redrive_at_all_and_an_alarm_at_no_client_error_are_refused" {
+  command = plan
+
+  variables {
+    rides      = { stage = "prod/eu" }
+    redrive    = { max_redrives = 0 }
+    api_alarms = { client_errors = 0 }
+  }
+
+  expect_failures = [var.rides, var.redrive, var.api_alarms]
+}
+
+run "an_unknown_way_to_publish_a_hundred_and_one_redrives_and_an_alarm_at_no_latency_are_refused" {
+  command = plan
+
+  variables {
+    rides      = { publish = "SNS" }
+    redrive    = { max_redrives = 101 }
+    api_alarms = { latency_ms = 0 }
+  }
+
+  expect_failures = [var.rides, var.redrive, var.api_alarms]
+}
+
+run "a_topic_without_a_subscriber_a_letter_held_for_no_time_and_an_alarm_beyond_the_gateways_timeout_are_refused" {
+  command = plan
+
+  variables {
+    rides      = { subscribers = [] }
+    redrive    = { hold_seconds = 0 }
+    api_alarms = { latency_ms = 30001 }
+  }
+
+  expect_failures = [var.rides, var.redrive, var.api_alarms]
+}
+
+run "an_unknown_subscriber_and_a_letter_held_longer_than_sqs_does_are_refused" {
+  command = plan
+
+  variables {
+    rides   = { subscribers = ["lambda", "email"] }
+    redrive = { hold_seconds = 43201 }
+  }
+
+  expect_failures = [var.rides, var.redrive]
+}
+
+run "an_unknown_authorization_and_a_history_shorter_than_a_letters_life_are_refused" {
+  command = plan
+
+  variables {
+    rides   = { record_authorization = "JWT" }
+    redrive = { history_days = 13 }
+  }
+
+  expect_failures = [var.rides, var.redrive]
+}
+
+run "a_unicorn_without_a_name_and_a_history_of_over_ten_years_are_refused" {
+  command = plan
+
+  variables {
+    rides   = { fleet = { "" = { color = "White" } } }
+    redrive = { history_days = 3651 }
+  }
+
+  expect_failures = [var.rides, var.redrive]
+}
+
+run "a_unicorn_of_sixty_five_characters_and_half_a_redrive_are_refused" {
+  command = plan
+
+  variables {
+    rides   = { fleet = { (join("", [for _ in range(65) : "a"])) = { color = "White" } } }
+    redrive = { max_redrives = 1.5 }
+  }
+
+  expect_failures = [var.rides, var.redrive]
+}
+
+run "a_unicorn_without_a_color_is_refused" {
+  command = plan
+
+  variables {
+    rides = { fleet = { Pegasus = { color = "" } } }
+  }
+
+  expect_failures = [var.rides]
+}
+
+run "a_unicorn_with_two_colors_is_refused" {
+  command = plan
+
+  variables {
+    rides = { fleet = { Pegasus = { color = "White", attributes = { Color = "Black" } } } }
+  }
+
+  expect_failures = [var.rides]
+}
+
+run "a_unicorn_whose_attribute_has_a_blank_is_refused" {
+  command = plan
+
+  variables {
+    rides = { fleet = { Pegasus = { color = "White", attributes = { "Wing span" = "4" } } } }
+  }
+
+  expect_failures = [var.rides]
+}
+
+run "a_fleet_of_a_hundred_and_one_is_refused" {
+  command = plan
+
+  variables {
+    rides = { fleet = { for number in range(101) : "Unicorn ${number}" => { color = "White" } } }
+  }
+
+  expect_failures = [var.rides]
 }

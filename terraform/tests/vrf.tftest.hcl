@@ -377,6 +377,32 @@ run "nothing_undeliverable_is_dropped" {
   }
 
   assert {
+    condition = output.dead_letter_queues == {
+      offchain-vrf-requests-dlq = {
+        arn          = "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-requests-dlq"
+        destinations = ["arn:aws:sqs:us-east-1:123456789012:offchain-vrf-requests"]
+        default      = "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-requests"
+      }
+      offchain-vrf-executions-dlq = {
+        arn          = "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-executions-dlq"
+        destinations = ["arn:aws:states:us-east-1:123456789012:stateMachine:offchain-vrf-fulfilment"]
+        default      = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-vrf-fulfilment"
+      }
+      offchain-vrf-schedules-dlq = {
+        arn = "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-schedules-dlq"
+        destinations = [
+          "arn:aws:lambda:us-east-1:123456789012:function:offchain-vrf-expire",
+          "arn:aws:lambda:us-east-1:123456789012:function:offchain-vrf-rotate-key",
+          "arn:aws:lambda:us-east-1:123456789012:function:offchain-vrf-request",
+          "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-executions-dlq",
+        ]
+        default = null
+      }
+    }
+    error_message = "What is dead-lettered goes back to: ${jsonencode(output.dead_letter_queues)}"
+  }
+
+  assert {
     condition     = aws_cloudwatch_event_target.executions_dlq.dead_letter_config[0].arn == "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-schedules-dlq"
     error_message = "An event that the rule cannot deliver must be kept."
   }
@@ -398,7 +424,7 @@ run "schedules_say_when_and_what" {
       }
       offchain-vrf-request = {
         expression            = "rate(1 minute)"
-        input                 = "{\"block_seconds\":30,\"bounds\":{\"max\":999,\"min\":0},\"queue_delay_seconds\":{\"max\":120,\"min\":0},\"target_blocks\":{\"max\":10,\"min\":0}}"
+        input                 = "{\"block_seconds\":30,\"bounds\":{\"max\":999,\"min\":0},\"queue_delay_seconds\":{\"max\":120,\"min\":0},\"scheduled_time\":\"<aws.scheduler.scheduled-time>\",\"target_blocks\":{\"max\":10,\"min\":0}}"
         target_arn            = "arn:aws:lambda:us-east-1:123456789012:function:offchain-vrf-request"
         dead_letter_queue_arn = "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-schedules-dlq"
         flexible_window       = "OFF"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use offchain_oracle::FeedId;
 use offchain_vrf::ProofBundle;
-use reqwest::{Client, Method, StatusCode, Url};
+use reqwest::{Client, Method, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -83,6 +83,16 @@ impl Api {
         self.answer(request).await
     }
 
+    /// Asks for a ride. Anybody may.
+    pub(crate) async fn ride(&self, body: &Value) -> Result<Value, CliError> {
+        let request = self
+            .client
+            .request(Method::POST, self.at("/ride")?)
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        self.answer(request).await
+    }
+
     pub(crate) async fn show(&self, id: &str) -> Result<Value, CliError> {
         self.get(&format!("/v1/vrf/requests/{id}"), &[]).await
     }
@@ -145,10 +155,8 @@ impl Api {
             return serde_json::from_slice(&body).map_err(|error| failed(error.to_string()));
         }
         match serde_json::from_slice::<Problem>(&body) {
-            Ok(Problem { title, detail }) if status != StatusCode::BAD_GATEWAY => {
-                Err(CliError::Refused { title, detail })
-            }
-            _ => Err(failed(format!(
+            Ok(Problem { title, detail }) => Err(CliError::Refused { title, detail }),
+            Err(_) => Err(failed(format!(
                 "{status}: {}",
                 String::from_utf8_lossy(&body)
             ))),
@@ -168,7 +176,7 @@ pub(crate) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, CliError> {
 /// A server on this machine that gives prepared answers.
 #[cfg(test)]
 pub(crate) mod stub {
-    use std::io::{BufRead, BufReader, Write};
+    use std::io::{BufRead, BufReader, Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::mpsc::{Receiver, channel};
 
@@ -208,12 +216,23 @@ pub(crate) mod stub {
         }
     }
 
-    /// Reads a request without a body, and returns its target.
+    /// Reads a request, and returns its target, with its body behind it where
+    /// it has one.
     fn target(stream: &TcpStream) -> String {
-        let mut lines = BufReader::new(stream).lines();
-        let first = lines.next().unwrap().unwrap();
-        while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-        first.split(' ').nth(1).unwrap().to_owned()
+        let mut reader = BufReader::new(stream);
+        let mut lines = reader.by_ref().lines().map(Result::unwrap);
+        let first = lines.next().unwrap();
+        let mut length = 0;
+        for line in lines.take_while(|line| !line.is_empty()) {
+            if let Some(("content-length", value)) = line.to_lowercase().split_once(": ") {
+                length = value.parse().unwrap();
+            }
+        }
+        let target = first.split(' ').nth(1).unwrap();
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let body = String::from_utf8(body).unwrap();
+        format!("{target} {body}").trim_end().to_owned()
     }
 
     fn answer(mut stream: TcpStream, status: u16, body: &str) {

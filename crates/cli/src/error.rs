@@ -18,6 +18,9 @@ pub(crate) enum CliError {
     /// An AWS service did not answer, or refused.
     #[error("AWS did not answer as expected: {0}")]
     Aws(String),
+    /// The answer is no, or nobody waited for it.
+    #[error("{0}")]
+    No(String),
     /// The request did not end in time.
     #[error("the request {id} is still pending after {waited}: {reason}")]
     TimedOut {
@@ -31,9 +34,20 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Input(_) => 2,
-            Self::TimedOut { .. } => 1,
+            Self::No(_) | Self::TimedOut { .. } => 1,
             Self::Refused { .. } | Self::Api { .. } | Self::Aws(_) => 3,
         })
+    }
+
+    /// The same, with what else there is to know behind it.
+    pub(crate) fn and(self, more: &str) -> Self {
+        let and = |text| format!("{text}; {more}");
+        match self {
+            Self::Input(text) => Self::Input(and(text)),
+            Self::No(text) => Self::No(and(text)),
+            Self::Aws(text) => Self::Aws(and(text)),
+            other => other,
+        }
     }
 
     pub(crate) fn input(what: impl std::fmt::Display) -> Self {

@@ -1,11 +1,12 @@
 //! The `offchain` command: use a deployment, verify its proofs, see what it does.
 //!
 //! Exit codes: 0 for success; 1 where the answer is no (a bundle or a reading is
-//! invalid, a request expired); 2 where the input cannot be used; 3 where the deployment
-//! could not be reached or refused.
+//! invalid, a request expired, a letter was not redriven); 2 where the input
+//! cannot be used; 3 where the deployment could not be reached or refused.
 
 mod api;
 mod aws;
+mod cost;
 mod demo;
 mod dlq;
 mod error;
@@ -13,6 +14,7 @@ mod keys;
 mod oracle;
 mod output;
 mod percentiles;
+mod rides;
 mod secret;
 mod stack;
 mod status;
@@ -51,11 +53,16 @@ enum Command {
     /// Signed values of feeds, one a slot.
     #[command(subcommand)]
     Oracle(oracle::Command),
-    /// One screen: requests, feeds, lateness, queues, alarms.
+    /// Rides, the example of events whose recording survives failure.
+    #[command(subcommand)]
+    Rides(rides::Command),
+    /// One screen: requests, feeds, lateness, queues, quarantine, alarms.
     Status,
-    /// What the dead-letter queues hold.
+    /// What the dead-letter queues hold, and how it goes back where it came from.
     #[command(subcommand)]
     Dlq(dlq::Command),
+    /// What designs and this deployment cost a month.
+    Cost(cost::Cost),
     /// Makes a few requests and shows them being fulfilled, then the next slots of a feed.
     Demo(demo::Demo),
 }
@@ -74,18 +81,21 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
-    // Verifying needs no deployment.
+    // Verifying needs no deployment, and most questions of cost need none.
     match &args.command {
         Command::Vrf(vrf::Command::Verify(verify)) => return verify.run(output),
         Command::Oracle(oracle::Command::Verify(verify)) => return verify.run(output),
+        Command::Cost(cost) => return cost.run(args.stack.as_deref(), output).await,
         _ => {}
     }
     let stack = Stack::load(args.stack.as_deref())?;
     match args.command {
         Command::Vrf(command) => command.run(&stack, output).await,
         Command::Oracle(command) => command.run(&stack, output).await,
+        Command::Rides(command) => command.run(&stack, output).await,
         Command::Status => status::run(&stack, output).await,
         Command::Dlq(command) => command.run(&stack, output).await,
+        Command::Cost(cost) => cost.run(args.stack.as_deref(), output).await,
         Command::Demo(demo) => demo.run(&stack, output).await,
     }
 }

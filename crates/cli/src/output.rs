@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -93,23 +93,69 @@ impl Output {
     }
 
     pub(crate) fn table<const N: usize>(&self, header: [&str; N], rows: Vec<[String; N]>) {
-        let mut table = Table::new();
-        table
-            .load_style(presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_header(header.map(|name| name.to_uppercase()));
-        if !std::io::stdout().is_terminal() {
-            table.set_width(WIDTH);
+        let width = (!std::io::stdout().is_terminal()).then_some(WIDTH);
+        anstream::println!("{}", table(header, rows, width));
+    }
+
+    /// Whether there is anybody to see how far something is.
+    pub(crate) fn shows_progress(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+
+    /// How far something is: one line of a terminal, in place of the one before.
+    pub(crate) fn progress(&self, text: impl std::fmt::Display) {
+        if self.shows_progress() {
+            anstream::eprint!("\r\x1b[K{DIM}{text}{DIM:#}");
         }
-        for row in rows {
-            table.add_row(row);
+    }
+
+    /// Takes that line away.
+    pub(crate) fn end_progress(&self) {
+        if self.shows_progress() {
+            anstream::eprint!("\r\x1b[K");
         }
-        anstream::println!("{}", table.to_string().trim_end());
     }
 
     pub(crate) fn error(&self, error: &CliError) {
         anstream::eprintln!("{BAD}error:{BAD:#} {error}");
     }
+}
+
+/// What the last column of a table has before another is broken for it.
+const LAST: usize = 16;
+
+/// Rows below their header; `None` is the terminal's width. The last column is
+/// broken first: the others have names and numbers, which somebody may copy.
+pub(crate) fn table<const N: usize>(
+    header: [&str; N],
+    rows: Vec<[String; N]>,
+    width: Option<u16>,
+) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header.map(|name| name.to_uppercase()));
+    if let Some(width) = width {
+        table.set_width(width);
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    let widths: Vec<usize> = table
+        .column_max_content_widths()
+        .into_iter()
+        // With the space on both of its sides.
+        .map(|width| usize::from(width) + 2)
+        .collect();
+    if let (Some(all), [names @ .., _]) = (table.width(), widths.as_slice())
+        && names.iter().sum::<usize>() + LAST <= usize::from(all)
+    {
+        for column in table.column_iter_mut().take(names.len()) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    table.to_string().trim_end().to_owned()
 }
 
 /// Text that says that all is well.
@@ -125,4 +171,15 @@ pub(crate) fn warning(text: impl std::fmt::Display) -> String {
 /// Text that says that something is wrong.
 pub(crate) fn bad(text: impl std::fmt::Display) -> String {
     format!("{BAD}{text}{BAD:#}")
+}
+
+/// Text as it is where there are no colours.
+#[cfg(test)]
+pub(crate) fn plain(text: &str) -> String {
+    let text = anstream::adapter::strip_str(text).to_string();
+    // A cell is filled up with spaces.
+    text.lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
 }

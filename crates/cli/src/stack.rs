@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use offchain_oracle::Interval;
+use offchain_redrive::Destination;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -17,6 +18,8 @@ pub(crate) struct Stack {
     pub(crate) queues: BTreeMap<String, Queue>,
     pub(crate) vrf: Option<Vrf>,
     pub(crate) oracle: Option<Oracle>,
+    pub(crate) rides: Option<Rides>,
+    pub(crate) redrive: Option<Redrive>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,6 +45,30 @@ pub(crate) struct Oracle {
     pub(crate) lead_seconds: u32,
     pub(crate) state_machine_arn: String,
     pub(crate) functions: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Rides {
+    pub(crate) table: String,
+    pub(crate) fleet_table: String,
+}
+
+/// What puts dead letters back.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Redrive {
+    pub(crate) table: String,
+    pub(crate) state_machine_arn: String,
+    /// Where the letters of a queue go back to; `None` where each says itself
+    /// where it came from.
+    #[serde(default)]
+    pub(crate) destinations: BTreeMap<String, Option<Destination>>,
+    #[serde(default = "history_days")]
+    pub(crate) history_days: u32,
+}
+
+/// As `redrive.history_days` is where nobody sets it.
+fn history_days() -> u32 {
+    30
 }
 
 fn interval<'de, D: Deserializer<'de>>(from: D) -> Result<Interval, D::Error> {
@@ -80,5 +107,19 @@ impl Stack {
         self.oracle
             .as_ref()
             .ok_or_else(|| CliError::input("this deployment has no oracle (oracle = null)"))
+    }
+
+    pub(crate) fn rides(&self) -> Result<&Rides, CliError> {
+        self.rides
+            .as_ref()
+            .ok_or_else(|| CliError::input("this deployment has no rides (rides = null)"))
+    }
+
+    pub(crate) fn redrive(&self) -> Result<&Redrive, CliError> {
+        self.redrive.as_ref().ok_or_else(|| {
+            CliError::input(
+                "this deployment cannot redrive: apply the Terraform of this version to it",
+            )
+        })
     }
 }

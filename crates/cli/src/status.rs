@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::types::QueueAttributeName;
 use jiff::Timestamp;
+use offchain_store::redrive::Ledger;
 use offchain_store::vrf::{Pending, Record, Requests, Status};
 use offchain_store::{AwsError, Moment};
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::oracle;
 use crate::oracle::status::OracleReport;
 use crate::output::{Output, bad, good};
 use crate::percentiles::Percentiles;
+use crate::rides;
 use crate::stack::Stack;
 
 /// Items read for the overview; a larger table is told of as sampled.
@@ -27,7 +29,12 @@ struct Report {
     vrf: Option<VrfReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     oracle: Option<OracleReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rides: Option<rides::Report>,
     queues: Vec<QueueReport>,
+    /// Dead letters that are put back no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantined: Option<usize>,
     alarms: Vec<AlarmReport>,
 }
 
@@ -77,21 +84,34 @@ struct AlarmReport {
 
 pub(crate) async fn run(stack: &Stack, output: &Output) -> Result<ExitCode, CliError> {
     let config = aws::config(stack).await;
-    let (vrf, oracle, queues, alarms) = tokio::try_join!(
+    let (vrf, oracle, rides, queues, quarantined, alarms) = tokio::try_join!(
         vrf(stack, &config),
         oracle::status::report(stack, &config),
+        rides::report(stack, &config),
         queues(stack, &config),
+        quarantined(stack, &config),
         alarms(stack, &config)
     )?;
     let report = Report {
         name: stack.name.clone(),
         vrf,
         oracle,
+        rides,
         queues,
+        quarantined,
         alarms,
     };
     output.show(&report, |output| print(&report, output))?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn quarantined(stack: &Stack, config: &SdkConfig) -> Result<Option<usize>, CliError> {
+    let Some(redrive) = &stack.redrive else {
+        return Ok(None);
+    };
+    let client = aws_sdk_dynamodb::Client::new(config);
+    let ledger = Ledger::new(client, redrive.table.clone());
+    Ok(Some(ledger.quarantined().await?.len()))
 }
 
 async fn vrf(stack: &Stack, config: &SdkConfig) -> Result<Option<VrfReport>, CliError> {
@@ -246,8 +266,18 @@ fn print(report: &Report, output: &Output) {
         oracle.print(&report.name, output);
         output.line("");
     }
+    if let Some(rides) = &report.rides {
+        output.title(format!("{} rides", report.name));
+        output.line(rides.line(&report.name, &report.queues));
+        output.line("");
+    }
     output.title("Queues");
     print_queues(&report.queues, output);
+    if let Some(quarantined @ 1..) = report.quarantined {
+        output.line(bad(format!(
+            "{quarantined} in quarantine: `offchain dlq quarantine`"
+        )));
+    }
     output.line("");
     output.title("Alarms");
     let quiet = report
@@ -267,7 +297,7 @@ fn print(report: &Report, output: &Output) {
     output.line(good(format!("{quiet} alarms are quiet")));
 }
 
-pub(crate) fn print_queues(queues: &[QueueReport], output: &Output) {
+fn print_queues(queues: &[QueueReport], output: &Output) {
     let rows = queues
         .iter()
         .map(|queue| {

@@ -40,6 +40,16 @@ where
     response
 }
 
+/// How often a message was delivered, this delivery included.
+#[must_use]
+pub fn receives(record: &SqsMessage) -> u32 {
+    record
+        .attributes
+        .get("ApproximateReceiveCount")
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,6 +29,10 @@ const LATER: &[&str] = &[
     "TransactionInProgressException",
 ];
 
+/// Codes beside `AccessDenied…` with which AWS services say that a role may not
+/// do this; the second is the word of SNS.
+const DENIED: &[&str] = &["UnrecognizedClientException", "AuthorizationError"];
+
 type Cause = Box<dyn Error + Send + Sync>;
 
 /// A call to an AWS service that failed.
@@ -69,7 +73,7 @@ where
         };
         let status = service.raw().status().as_u16();
         let code = service.err().code().unwrap_or_default();
-        if code.starts_with("AccessDenied") || code == "UnrecognizedClientException" {
+        if code.starts_with("AccessDenied") || DENIED.contains(&code) {
             Self::Denied(innermost(error))
         } else if status >= 500 || status == 429 || LATER.contains(&code) {
             Self::Unavailable(innermost(error))
@@ -182,6 +186,7 @@ mod tests {
             "AccessDenied",
             "AccessDeniedException",
             "UnrecognizedClientException",
+            "AuthorizationError",
         ] {
             let outcome = read_answered(refusal(400, code)).await;
             assert_eq!(outcome, ("StoreDenied", false), "{code}");

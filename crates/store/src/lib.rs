@@ -8,6 +8,8 @@ mod error;
 pub mod keys;
 pub mod oracle;
 pub mod queue;
+pub mod redrive;
+pub mod rides;
 pub mod secret;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::MessageAttributeValue;
+use offchain_codes::{Coded, chain};
 use serde::Serialize;
 
 use crate::StoreError;
@@ -44,6 +45,24 @@ impl Queue {
             .delay_seconds(delay_seconds.min(MAX_DELAY_SECONDS).cast_signed())
             .send()
             .await?;
+        Ok(())
+    }
+
+    /// Ends one delivery of a message that this dead-letter queue belongs to.
+    /// What can never be used is buried here, and so is what fails on its last
+    /// delivery; what may be used later fails, and SQS delivers it again.
+    pub async fn settle<E: Coded + From<StoreError>>(
+        &self,
+        body: &str,
+        receives: u32,
+        max_receives: u32,
+        outcome: Result<(), E>,
+    ) -> Result<(), E> {
+        let Err(error) = outcome else { return Ok(()) };
+        if error.retryable() && receives < max_receives {
+            return Err(error);
+        }
+        self.bury(body, error.code(), &chain(&error)).await?;
         Ok(())
     }
 
@@ -90,7 +109,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::test_util::{FakeAws, done};
+    use crate::test_util::{FakeAws, Reply, done};
 
     async fn buried(body: &str, code: &str, reason: &str) -> Value {
         let aws = FakeAws::new().on("SendMessage", done());
@@ -149,5 +168,85 @@ mod tests {
                 .unwrap();
             assert_eq!(aws.sent_once("SendMessage")["DelaySeconds"], sent);
         }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    enum Trouble {
+        #[error("the message is not usable")]
+        Never(#[source] std::fmt::Error),
+        #[error("the machine is not available")]
+        Later,
+        #[error(transparent)]
+        Store(#[from] StoreError),
+    }
+
+    impl Coded for Trouble {
+        fn code(&self) -> &'static str {
+            match self {
+                Self::Never(_) => "MessageInvalid",
+                Self::Later => "StartFailed",
+                Self::Store(error) => error.code(),
+            }
+        }
+
+        fn retryable(&self) -> bool {
+            match self {
+                Self::Never(_) => false,
+                Self::Later => true,
+                Self::Store(error) => error.retryable(),
+            }
+        }
+    }
+
+    async fn settled(
+        aws: &FakeAws,
+        receives: u32,
+        outcome: Result<(), Trouble>,
+    ) -> Result<(), &'static str> {
+        let url = "https://sqs.test/dlq".into();
+        Queue::new(Client::new(&aws.sdk_config()), url)
+            .settle("{not json", receives, 5, outcome)
+            .await
+            .map_err(|error| error.code())
+    }
+
+    #[tokio::test]
+    async fn a_delivery_ends_well_or_later_or_in_the_dead_letter_queue() {
+        let never = || Err(Trouble::Never(std::fmt::Error));
+        let later = || Err(Trouble::Later);
+        for (receives, outcome, ends, buried) in [
+            (9, Ok(()), Ok(()), None),
+            (1, later(), Err("StartFailed"), None),
+            (4, later(), Err("StartFailed"), None),
+            (5, later(), Ok(()), Some(("StartFailed", "not available"))),
+            (6, later(), Ok(()), Some(("StartFailed", "not available"))),
+            (
+                1,
+                never(),
+                Ok(()),
+                Some(("MessageInvalid", "not usable: an error")),
+            ),
+        ] {
+            let aws = FakeAws::new().always("SendMessage", done());
+            assert_eq!(settled(&aws, receives, outcome).await, ends, "{receives}");
+            let Some((code, reason)) = buried else {
+                assert!(aws.calls().is_empty(), "{receives}");
+                continue;
+            };
+            let sent = aws.sent_once("SendMessage");
+            assert_eq!(sent["QueueUrl"], "https://sqs.test/dlq");
+            assert_eq!(sent["MessageBody"], "{not json");
+            let attributes = &sent["MessageAttributes"];
+            assert_eq!(attributes["ErrorCode"], attribute(code));
+            let said = attributes["ErrorMessage"]["StringValue"].as_str().unwrap();
+            assert!(said.contains(reason), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_buried_fails_and_is_delivered_again() {
+        let aws = FakeAws::new().always("SendMessage", Reply::NoConnection);
+        let never = Err(Trouble::Never(std::fmt::Error));
+        assert_eq!(settled(&aws, 9, never).await, Err("StoreUnavailable"));
     }
 }

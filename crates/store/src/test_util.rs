@@ -15,10 +15,11 @@
 )]
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep, TokioSleep};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
@@ -53,6 +54,8 @@ pub struct Call {
 pub enum Reply {
     /// A status and a body.
     Http(u16, Value),
+    /// Lambda's answer where the function failed, with this body.
+    FunctionError(Value),
     /// The service cannot be reached.
     NoConnection,
     /// The service takes the call and never answers.
@@ -218,11 +221,11 @@ impl FakeAws {
                 "key", "secret", None, None, "test",
             )))
             .http_client(http_client_fn(move |_, _| connector.clone()))
-            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .sleep_impl(SharedAsyncSleep::new(Impatient))
             .retry_config(RetryConfig::disabled())
             .timeout_config(
                 TimeoutConfig::builder()
-                    .operation_attempt_timeout(std::time::Duration::from_millis(200))
+                    .operation_attempt_timeout(PATIENCE)
                     .build(),
             )
             .build()
@@ -252,16 +255,40 @@ impl FakeAws {
     }
 }
 
+/// As long as a client of the fake waits for anything.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Cuts every wait, so that a test of a function that is more patient, or whose
+/// client tries again, takes no longer.
+#[derive(Debug)]
+struct Impatient;
+
+impl AsyncSleep for Impatient {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        TokioSleep::new().sleep(duration.min(PATIENCE))
+    }
+}
+
 impl HttpConnector for FakeAws {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default();
-        let body = request.body().bytes().unwrap_or_default();
-        let body = serde_json::from_slice(body).expect("a JSON body");
-        match self.reply_to(operation, plain(&body)) {
+        let (operation, body) = operation(&request);
+        let is_query = !request.headers().contains_key("x-amz-target") && operation != "Invoke";
+        match self.reply_to(&operation, plain(&body)) {
             Reply::Http(status, body) => {
+                let text = if is_query {
+                    xml(&operation, &body)
+                } else {
+                    body.to_string()
+                };
                 let status = status.try_into().expect("a status");
-                let response = HttpResponse::new(status, body.to_string().into());
+                HttpConnectorFuture::ready(Ok(HttpResponse::new(status, text.into())))
+            }
+            Reply::FunctionError(body) => {
+                let status = 200.try_into().expect("a status");
+                let mut response = HttpResponse::new(status, body.to_string().into());
+                response
+                    .headers_mut()
+                    .insert("x-amz-function-error", "Unhandled");
                 HttpConnectorFuture::ready(Ok(response))
             }
             Reply::NoConnection => {
@@ -270,6 +297,64 @@ impl HttpConnector for FakeAws {
             }
             Reply::Silence => HttpConnectorFuture::new(std::future::pending()),
         }
+    }
+}
+
+/// What a request asks for. Most services name it in a header; Lambda has a path
+/// for it, whose function is then added as `FunctionName` beside the `Payload`, and
+/// SNS a form.
+fn operation(request: &HttpRequest) -> (String, Value) {
+    let body = request.body().bytes().unwrap_or_default();
+    if let Some(target) = request.headers().get("x-amz-target") {
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let body = serde_json::from_slice(body).expect("a JSON body");
+        return (operation.to_owned(), body);
+    }
+    let uri = request.uri().to_owned();
+    if let Some((_, path)) = uri.split_once("/functions/") {
+        let function = path.split('/').next().unwrap_or_default();
+        let payload: Value = serde_json::from_slice(body).expect("a JSON payload");
+        let body = json!({ "FunctionName": decoded(function), "Payload": payload });
+        return ("Invoke".to_owned(), body);
+    }
+    let form = std::str::from_utf8(body).expect("a form");
+    let mut fields: Map<String, Value> = form
+        .split('&')
+        .filter_map(|field| field.split_once('='))
+        .map(|(name, value)| (decoded(name), decoded(value).into()))
+        .collect();
+    let action = fields.remove("Action").expect("an action");
+    (action.as_str().expect("a text").to_owned(), fields.into())
+}
+
+/// A part of a URL or a form, as it was before it was escaped.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits: Vec<u8> = rest.by_ref().take(2).collect();
+                hex::decode(digits).expect("two digits")[0]
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).expect("UTF-8")
+}
+
+/// What SNS answers: a message id, or an error with its code.
+fn xml(operation: &str, body: &Value) -> String {
+    match body["__type"].as_str() {
+        Some(code) => format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>\
+             <Message>as the test says</Message></Error></ErrorResponse>"
+        ),
+        None => format!(
+            "<{operation}Response><{operation}Result><MessageId>m</MessageId>\
+             </{operation}Result></{operation}Response>"
+        ),
     }
 }
 
@@ -292,7 +377,8 @@ fn attribute(value: &Value) -> Value {
             json!({ "L": values.iter().map(attribute).collect::<Vec<_>>() })
         }
         Value::Object(_) => json!({ "M": attributes(value) }),
-        other => panic!("{other}: expected a text, a number, a list or a map"),
+        Value::Bool(_) => json!({ "BOOL": value }),
+        Value::Null => json!({ "NULL": true }),
     }
 }
 
@@ -306,6 +392,8 @@ fn plain(value: &Value) -> Value {
                         return serde_json::from_str(number).expect("a number");
                     }
                     ("L" | "M", inner) => return plain(inner),
+                    ("BOOL", Value::Bool(_)) => return value.clone(),
+                    ("NULL", Value::Bool(true)) => return Value::Null,
                     _ => {}
                 }
             }
@@ -492,8 +580,8 @@ pub fn written(update: &Value) -> Value {
     set.split(", ")
         .map(|assignment| {
             let (name, placeholder) = assignment.split_once(" = ").unwrap();
-            let value = &update["ExpressionAttributeValues"][placeholder];
-            assert!(!value.is_null(), "{placeholder} has no value");
+            let value = update["ExpressionAttributeValues"].get(placeholder);
+            let value = value.unwrap_or_else(|| panic!("{placeholder} has no value"));
             (name.to_owned(), value.clone())
         })
         .collect::<Map<_, _>>()

@@ -13,6 +13,7 @@ use offchain_store::{Moment, StoreError};
 use offchain_vrf::{Bounds, BoundsError, Due, DueTime, RequestTerms, TermError};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// An inclusive range to draw from.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -23,9 +24,13 @@ pub struct Range<T> {
 }
 
 /// The schedule's input.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
+    /// The time that the schedule meant, as Scheduler tells it. Whatever
+    /// delivers the event again, a redrive included, asks for the same request.
+    #[serde(default)]
+    scheduled_time: Option<Timestamp>,
     /// How long the message stays in the queue, in seconds.
     queue_delay_seconds: Range<u32>,
     /// How many blocks ahead the value is due.
@@ -89,6 +94,20 @@ impl Coded for RequestError {
 }
 
 impl Schedule {
+    /// The id hangs on the scheduled time; of an event without one, on Lambda's
+    /// id, which a retry keeps as well.
+    fn request_id(&self, invocation: &str) -> String {
+        let Some(time) = self.scheduled_time else {
+            return invocation.to_owned();
+        };
+        let digest = Sha256::digest(format!("vrf-request\n{time}"));
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        uuid::Builder::from_custom_bytes(bytes)
+            .into_uuid()
+            .to_string()
+    }
+
     fn check(&self) -> Result<(), RequestError> {
         let expected = |holds: bool, text| holds.then_some(()).ok_or(RequestError::Schedule(text));
         let delay = self.queue_delay_seconds;
@@ -188,8 +207,7 @@ impl Handler for Requester {
             + i64::from(draw.target_blocks) * i64::from(schedule.block_seconds);
         let due = now.timestamp() + SignedDuration::from_secs(wait);
         let terms = RequestTerms {
-            // A retry keeps this id, so that it finds what an earlier try wrote.
-            request_id: invocation.parse()?,
+            request_id: schedule.request_id(invocation).parse()?,
             bounds: draw.bounds,
             due: Due::At(DueTime::try_from(due)?),
             seed: None,

@@ -20,6 +20,14 @@ fn schedule() -> Value {
 }
 
 async fn run(aws: &FakeAws, schedule: Value) -> Result<Requested, RequestError> {
+    run_as(aws, schedule, INVOCATION).await
+}
+
+async fn run_as(
+    aws: &FakeAws,
+    schedule: Value,
+    invocation: &str,
+) -> Result<Requested, RequestError> {
     let env = Env::new(|name| {
         let value = match name {
             "VRF_TABLE" => "vrf",
@@ -33,7 +41,7 @@ async fn run(aws: &FakeAws, schedule: Value) -> Result<Requested, RequestError> 
     });
     Requester::from_env(env, &aws.sdk_config())
         .unwrap()
-        .handle(serde_json::from_value(schedule).unwrap(), INVOCATION)
+        .handle(serde_json::from_value(schedule).unwrap(), invocation)
         .await
 }
 
@@ -122,6 +130,49 @@ async fn a_retry_of_the_same_invocation_finds_its_request_whatever_it_draws() {
     }
 }
 
+/// The request that an invocation with this id makes of a scheduled time.
+async fn requested(scheduled: &str, invocation: &str) -> String {
+    let mut schedule = schedule();
+    schedule["scheduled_time"] = scheduled.into();
+    let aws = with_key().on("PutItem", done()).on("SendMessage", done());
+    let request_id = run_as(&aws, schedule, invocation).await.unwrap().request_id;
+    let item = &aws.sent_once("PutItem")["Item"];
+    assert_eq!(item["unique_identifier"], request_id);
+    request_id
+}
+
+#[tokio::test]
+async fn a_scheduled_time_is_one_request_however_often_its_event_is_delivered() {
+    let noon = requested("2026-11-21T12:00:00Z", INVOCATION).await;
+    let redriven = "5b1f6d3e-0000-4000-8000-000000000001";
+    for (scheduled, invocation) in [
+        ("2026-11-21T12:00:00Z", redriven),
+        // However it is written.
+        ("2026-11-21T13:00:00.000+01:00", INVOCATION),
+    ] {
+        assert_eq!(requested(scheduled, invocation).await, noon);
+    }
+    assert_ne!(requested("2026-11-21T12:01:00Z", INVOCATION).await, noon);
+    assert_ne!(noon, INVOCATION);
+
+    let uuid = uuid::Uuid::parse_str(&noon).unwrap();
+    assert_eq!(uuid.hyphenated().to_string(), noon);
+    assert_eq!(uuid.get_version_num(), 8);
+    assert_eq!(uuid.get_variant(), uuid::Variant::RFC4122);
+}
+
+#[test]
+fn a_scheduled_time_that_is_none_is_refused() {
+    for scheduled in [
+        json!("<aws.scheduler.scheduled-time>"),
+        json!(1_795_262_400),
+    ] {
+        let mut schedule = schedule();
+        schedule["scheduled_time"] = scheduled;
+        assert!(serde_json::from_value::<Schedule>(schedule).is_err());
+    }
+}
+
 #[tokio::test]
 async fn a_request_that_was_picked_up_is_not_announced_again() {
     let mut earlier = offchain_store::test_util::request();
@@ -153,6 +204,7 @@ async fn a_senseless_schedule_touches_nothing() {
 
 fn parsed() -> Schedule {
     Schedule {
+        scheduled_time: None,
         queue_delay_seconds: Range { min: 0, max: 120 },
         target_blocks: Range { min: 0, max: 10 },
         block_seconds: 30,

@@ -9,9 +9,9 @@
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_types::SdkConfig;
 use jiff::Timestamp;
-use offchain_codes::{Coded, chain};
+use offchain_codes::Coded;
 use offchain_function::config::{ConfigError, Env};
-use offchain_function::sqs::each_record;
+use offchain_function::sqs::{each_record, receives};
 use offchain_function::{Handler, config};
 use offchain_store::queue::Queue;
 use offchain_store::vrf::{RequestItem, RequestMessage, Requests};
@@ -108,19 +108,11 @@ impl Starter {
 
     async fn start_or_bury(&self, record: &SqsMessage) -> Result<(), StartError> {
         let body = record.body.as_deref().unwrap_or_default();
-        let Err(error) = self.start(body).await else {
-            return Ok(());
-        };
-        let receives = record
-            .attributes
-            .get("ApproximateReceiveCount")
-            .and_then(|count| count.parse::<u32>().ok())
-            .unwrap_or(1);
-        if error.retryable() && receives < self.max_receives {
-            return Err(error);
-        }
-        self.dlq.bury(body, error.code(), &chain(&error)).await?;
-        Ok(())
+        let receives = receives(record);
+        let outcome = self.start(body).await;
+        self.dlq
+            .settle(body, receives, self.max_receives, outcome)
+            .await
     }
 
     async fn start(&self, body: &str) -> Result<(), StartError> {

@@ -20,7 +20,7 @@ variable "source_queue_arns" {
 }
 
 variable "senders" {
-  description = "AWS services that send without a role (EventBridge rules), each bound to one source."
+  description = "AWS services that send without a role (EventBridge rules, SNS topics), each bound to one source."
   type = list(object({
     sid        = string
     service    = string

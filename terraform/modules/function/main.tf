@@ -5,6 +5,9 @@ locals {
   log_group_name = "/aws/lambda/${var.name}"
   log_group_arn  = "arn:${var.shared.location.partition}:logs:${var.shared.location.region}:${var.shared.location.account_id}:log-group:${local.log_group_name}"
 
+  # Nine tenths of the time that a run has.
+  duration_alarm_ms = 900 * var.timeout_seconds
+
   trust_policy = {
     Version = "2012-10-17"
     Statement = [{
@@ -66,6 +69,7 @@ resource "aws_iam_role_policy" "this" {
 }
 
 resource "aws_lambda_function" "this" {
+  # checkov:skip=CKV_AWS_116:Events that failed for good go to the on-failure destination below, whose record names the function and the error; a dead_letter_config would keep neither
   function_name    = var.name
   description      = var.description
   role             = aws_iam_role.this.arn
@@ -90,13 +94,6 @@ resource "aws_lambda_function" "this" {
     mode = var.shared.tracing ? "Active" : "PassThrough"
   }
 
-  dynamic "dead_letter_config" {
-    for_each = var.async_dead_letter_queue_arn[*]
-    content {
-      target_arn = dead_letter_config.value
-    }
-  }
-
   lifecycle {
     precondition {
       condition     = fileexists(local.zip_path)
@@ -104,17 +101,25 @@ resource "aws_lambda_function" "this" {
     }
   }
 
-  # Lambda checks the role's right to send to the dead letter queue when the
-  # function is made, and a first invocation must find policy and log group.
+  # A first invocation must find policy and log group. Lambda also checks the
+  # role's right to send to the destination below when that is set.
   depends_on = [aws_iam_role_policy.this, aws_cloudwatch_log_group.this]
 }
 
+# A destination, not a dead_letter_config: its record names the function, so that
+# functions may share a queue and each event still finds its way back.
 resource "aws_lambda_function_event_invoke_config" "this" {
   count = var.async_dead_letter_queue_arn == null ? 0 : 1
 
   function_name                = aws_lambda_function.this.function_name
   maximum_retry_attempts       = 2
   maximum_event_age_in_seconds = 3600
+
+  destination_config {
+    on_failure {
+      destination = var.async_dead_letter_queue_arn
+    }
+  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "errors" {
@@ -144,6 +149,22 @@ resource "aws_cloudwatch_metric_alarm" "throttles" {
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.shared.alarm_topic_arn]
+  ok_actions          = [var.shared.alarm_topic_arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "duration" {
+  alarm_name          = "${var.name}-duration"
+  alarm_description   = "A run of ${var.name} took over ${local.duration_alarm_ms} ms; Lambda ends one after ${var.timeout_seconds} s. Look for what it waits for, or give it more time."
+  namespace           = "AWS/Lambda"
+  metric_name         = "Duration"
+  dimensions          = { FunctionName = var.name }
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = local.duration_alarm_ms
   treat_missing_data  = "notBreaching"
   alarm_actions       = [var.shared.alarm_topic_arn]
   ok_actions          = [var.shared.alarm_topic_arn]

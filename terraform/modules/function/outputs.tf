@@ -26,7 +26,7 @@ output "retries" {
 
 output "dead_letter_queue_arn" {
   description = "Queue for asynchronous events that failed for good; null for a function that is not invoked so."
-  value       = one(aws_lambda_function.this.dead_letter_config[*].target_arn)
+  value       = one(aws_lambda_function_event_invoke_config.this[*].destination_config[0].on_failure[0].destination)
 }
 
 output "log_group_name" {

@@ -52,3 +52,37 @@ resource "aws_cloudwatch_metric_alarm" "server_errors" {
   alarm_actions       = [var.alarm_topic_arn]
   ok_actions          = [var.alarm_topic_arn]
 }
+
+# What callers get wrong, or are refused: a few are daily life, many are a client
+# that was changed, a token that was withdrawn, or somebody who tries.
+resource "aws_cloudwatch_metric_alarm" "client_errors" {
+  alarm_name          = "${var.name}-api-4xx"
+  alarm_description   = "The HTTP API of ${var.name} answered over ${var.alarms.client_errors} requests of 5 minutes with 4xx; its access log says on which route, and to whom."
+  namespace           = "AWS/ApiGateway"
+  metric_name         = "4xx"
+  dimensions          = { ApiId = aws_apigatewayv2_api.this.id }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.alarms.client_errors
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alarm_topic_arn]
+  ok_actions          = [var.alarm_topic_arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "latency" {
+  alarm_name          = "${var.name}-api-latency"
+  alarm_description   = "The HTTP API of ${var.name} took over ${var.alarms.latency_ms} ms for one request in a hundred; its access log says on which route."
+  namespace           = "AWS/ApiGateway"
+  metric_name         = "Latency"
+  dimensions          = { ApiId = aws_apigatewayv2_api.this.id }
+  extended_statistic  = "p99"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.alarms.latency_ms
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alarm_topic_arn]
+  ok_actions          = [var.alarm_topic_arn]
+}

@@ -17,6 +17,14 @@ variable "throttling" {
   }
 }
 
+variable "alarms" {
+  description = "Where the alarms ring: answers with 4xx in 5 minutes, and milliseconds that one request in a hundred takes."
+  type = object({
+    client_errors = number
+    latency_ms    = number
+  })
+}
+
 variable "log_retention_days" {
   description = "Days the access log keeps an event."
   type        = number

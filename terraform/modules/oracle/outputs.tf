@@ -25,3 +25,24 @@ output "queues" {
     (module.schedules_dlq.name) = { url = module.schedules_dlq.url, dead_letter = true }
   }
 }
+
+output "dead_letter_queues" {
+  description = "The dead letter queues by name: ARN, where its letters may go back to, and where one goes that does not say."
+  value = {
+    # A slot that could not be recorded does not say where to; an execution does.
+    (local.minutes_dlq_name) = {
+      arn          = local.minutes_dlq_arn
+      destinations = [local.function_arns.missed, local.machine_arn]
+      default      = local.function_arns.missed
+    }
+    # Each of its letters says whose it is: a function's, a schedule's, or the rule's.
+    (local.schedules_dlq_name) = {
+      arn = local.schedules_dlq_arn
+      destinations = concat(
+        [local.machine_arn, local.function_arns.missed, local.function_arns.rotate-key],
+        local.has_status_events ? [local.minutes_dlq_arn] : [],
+      )
+      default = null
+    }
+  }
+}

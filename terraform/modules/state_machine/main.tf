@@ -56,8 +56,8 @@ locals {
 
   # Where whoever reads an alarm finds the execution.
   evidence = (
-    var.type == "STANDARD"
-    ? "${var.dead_letter_queue_name} holds its event, with the input"
+    var.type == "STANDARD" && var.dead_letter_queue_name != null
+    ? "${coalesce(var.dead_letter_queue_name, "-")} holds its event, with the input"
     : "its log group ${local.log_group_name} has the error, with the input"
   )
 
@@ -79,7 +79,7 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_iam_role" "this" {
-  name               = var.name
+  name               = coalesce(var.role_name, var.name)
   description        = "What the state machine ${var.name} may do."
   assume_role_policy = jsonencode(local.trust_policy)
 }

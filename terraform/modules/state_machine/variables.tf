@@ -3,6 +3,12 @@ variable "name" {
   type        = string
 }
 
+variable "role_name" {
+  description = "Name of the role where it cannot be the machine's, which a function's role has; null for the machine's."
+  type        = string
+  default     = null
+}
+
 variable "location" {
   description = "Partition, region and account, from which ARNs are built."
   type = object({
@@ -55,8 +61,9 @@ variable "queue_arns" {
 }
 
 variable "dead_letter_queue_name" {
-  description = "Queue that receives the events of executions that ended badly, for the alarms' text. EXPRESS executions have no such events."
+  description = "Queue that receives the events of executions that ended badly, for the alarms' text; null where none does. EXPRESS executions have no such events."
   type        = string
+  default     = null
 }
 
 variable "log_retention_days" {

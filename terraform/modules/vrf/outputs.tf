@@ -24,3 +24,30 @@ output "queues" {
     (module.schedules_dlq.name)                    = { url = module.schedules_dlq.url, dead_letter = true }
   }
 }
+
+output "dead_letter_queues" {
+  description = "The dead letter queues by name: ARN, where its letters may go back to, and where one goes that does not say."
+  value = {
+    ("${local.requests_queue_name}-dlq") = {
+      arn          = local.requests_dlq_arn
+      destinations = [local.requests_queue_arn]
+      default      = local.requests_queue_arn
+    }
+    (local.executions_dlq_name) = {
+      arn          = local.executions_dlq_arn
+      destinations = [local.machine_arn]
+      default      = local.machine_arn
+    }
+    # Each of its letters says whose it is: a function's, a schedule's, or the rule's.
+    (local.schedules_dlq_name) = {
+      arn = local.schedules_dlq_arn
+      destinations = [
+        local.function_arns.expire,
+        local.function_arns.rotate-key,
+        local.function_arns.request,
+        local.executions_dlq_arn,
+      ]
+      default = null
+    }
+  }
+}

@@ -33,12 +33,19 @@ module "schedules" {
         description  = "Makes requests."
         expression   = var.settings.schedule.expression
         function_arn = module.request.arn
-        input = jsonencode({
-          queue_delay_seconds = var.settings.schedule.queue_delay_seconds
-          target_blocks       = var.settings.schedule.target_blocks
-          block_seconds       = var.settings.schedule.block_seconds
-          bounds              = var.settings.schedule.bounds
-        })
+        # The scheduled time names the request: the event given again, by
+        # Scheduler, Lambda or a redrive, makes no second one. jsonencode would
+        # write \u003c for what Scheduler looks for.
+        input = replace(
+          jsonencode({
+            scheduled_time      = "SCHEDULED_TIME"
+            queue_delay_seconds = var.settings.schedule.queue_delay_seconds
+            target_blocks       = var.settings.schedule.target_blocks
+            block_seconds       = var.settings.schedule.block_seconds
+            bounds              = var.settings.schedule.bounds
+          }),
+          "SCHEDULED_TIME", "<aws.scheduler.scheduled-time>",
+        )
       }
     },
   )

@@ -10,6 +10,19 @@ resource "aws_sqs_queue" "this" {
   message_retention_seconds  = 345600 # 4 days: less than the dead letter queue's 14, whose clock starts at the first send
   receive_wait_time_seconds  = 20
   sqs_managed_sse_enabled    = true
+
+  # As in dead_letter_queue: an aws_sqs_queue_policy would cost 25 seconds.
+  policy = length(var.senders) == 0 ? null : jsonencode({
+    Version = "2012-10-17"
+    Statement = [for sender in var.senders : {
+      Sid       = sender.sid
+      Effect    = "Allow"
+      Principal = { Service = sender.service }
+      Action    = "sqs:SendMessage"
+      Resource  = "${local.arn_prefix}${var.name}"
+      Condition = { ArnEquals = { "aws:SourceArn" = sender.source_arn } }
+    }]
+  })
 }
 
 # A resource of its own, because a redrive policy can only name a queue that

@@ -24,6 +24,11 @@ output "max_receive_count" {
   value       = var.max_receive_count
 }
 
+output "policy" {
+  description = "The queue's policy (JSON), null where no service sends to it."
+  value       = aws_sqs_queue.this.policy
+}
+
 output "redrive_policy" {
   description = "Where given-up messages go, and after how many receives (JSON)."
   value       = aws_sqs_queue_redrive_policy.this.redrive_policy

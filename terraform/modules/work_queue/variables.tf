@@ -38,6 +38,16 @@ variable "max_receive_count" {
   }
 }
 
+variable "senders" {
+  description = "AWS services that send without a role (SNS topics), each bound to one source."
+  type = list(object({
+    sid        = string
+    service    = string
+    source_arn = string
+  }))
+  default = []
+}
+
 variable "age_alarm_seconds" {
   description = "Age of the oldest message that raises the alarm. It counts from the send, a message's delay included."
   type        = number

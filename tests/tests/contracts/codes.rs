@@ -6,9 +6,10 @@ use crate::repository::entries;
 use crate::sources::Sources;
 
 /// Where the errors are that a function's own errors are made of.
-const LIBRARIES: [&str; 4] = [
+const LIBRARIES: [&str; 5] = [
     "crates/chains/src",
     "crates/function/src",
+    "crates/rides/src",
     "crates/store/src",
     "crates/vrf/src",
 ];

@@ -66,6 +66,9 @@ fn no_source_reads_the_environment_past_its_configuration() {
         "lambdas",
         "crates/function/src",
         "crates/store/src",
+        "crates/oracle/src",
+        "crates/redrive/src",
+        "crates/rides/src",
         "crates/vrf/src",
         "crates/chains/src",
     ] {

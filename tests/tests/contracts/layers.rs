@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 use crate::repository::{entries, root};
 
 /// Libraries that know no AWS, no runtime, no environment and no clock.
-const DOMAIN: [&str; 3] = ["codes", "oracle", "vrf"];
+const DOMAIN: [&str; 6] = ["codes", "cost", "oracle", "redrive", "rides", "vrf"];
 /// Libraries that talk to something outside.
 const OUTSIDE: [&str; 3] = ["chains", "outbound", "store"];
 const FUNCTION: &str = "function";

@@ -2,23 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
+use aws_sdk_sqs::types::MessageAttributeValue;
 use serde_json::{Value, json};
 
-use crate::harness::{SOON, World, offchain, unique, until};
+use crate::harness::{Inbox, SOON, World, offchain, unique, until};
 
 #[tokio::test]
 async fn a_dead_letter_rings_its_queue_s_alarm_and_leaves_when_it_is_taken() {
     let world = World::alone().await;
-    let inbox = inbox(&world).await;
+    let inbox = world.inbox(&world.stack.alarm_topic_arn).await;
     let queue = format!("{}-vrf-requests-dlq", world.stack.name);
     let alarm = format!("{queue}-depth");
     let ringing = async || {
         let alarms = world.alarms().await.into_iter();
         alarms
             .filter(|(_, state)| state == "ALARM")
-            // How the oracle's feeds fare is no matter of a queue's.
-            .filter(|(name, _)| !name.contains("-oracle-demo-"))
+            // How feeds and functions fared before is no matter of a queue's.
+            .filter(|(name, _)| name.contains("-dlq-") && !name.contains("-dlq-redrive-"))
             .map(|(name, _)| name)
             .collect::<BTreeSet<_>>()
     };
@@ -50,7 +50,7 @@ async fn a_dead_letter_rings_its_queue_s_alarm_and_leaves_when_it_is_taken() {
         ringing().await.contains(&alarm).then_some(())
     })
     .await;
-    notified(&world, &inbox, &alarm, "ALARM").await;
+    notified(&inbox, &alarm, "ALARM").await;
     let mut expected = before.clone();
     expected.insert(alarm.clone());
     assert_eq!(ringing().await, expected);
@@ -103,96 +103,17 @@ async fn a_dead_letter_rings_its_queue_s_alarm_and_leaves_when_it_is_taken() {
         (!ringing().await.contains(&alarm)).then_some(())
     })
     .await;
-    notified(&world, &inbox, &alarm, "OK").await;
-}
-
-/// A queue that hears what the alarms' topic says.
-struct Inbox {
-    url: String,
-    _gone: crate::harness::Undo,
-}
-
-async fn inbox(world: &World) -> Inbox {
-    let topic = &world.stack.alarm_topic_arn;
-    let name = format!("{}-test-inbox-{}", world.stack.name, unique());
-    let url = world
-        .sqs
-        .create_queue()
-        .queue_name(name)
-        .send()
-        .await
-        .unwrap()
-        .queue_url
-        .unwrap();
-    let reply = world
-        .sqs
-        .get_queue_attributes()
-        .queue_url(&url)
-        .attribute_names(QueueAttributeName::QueueArn)
-        .send()
-        .await
-        .unwrap();
-    let arn = reply.attributes.unwrap()[&QueueAttributeName::QueueArn].clone();
-    let policy = json!({
-        "Version": "2012-10-17",
-        "Statement": [{
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-        }],
-    });
-    world
-        .sqs
-        .set_queue_attributes()
-        .queue_url(&url)
-        .attributes(QueueAttributeName::Policy, policy.to_string())
-        .send()
-        .await
-        .unwrap();
-    let subscribed = world
-        .sns
-        .subscribe()
-        .topic_arn(topic)
-        .protocol("sqs")
-        .endpoint(&arn)
-        .send()
-        .await
-        .unwrap();
-    let (subscription, gone) = (subscribed.subscription_arn.unwrap(), url.clone());
-    let undo = world.undo(move |config| {
-        Box::pin(async move {
-            let sns = aws_sdk_sns::Client::new(&config);
-            sns.unsubscribe()
-                .subscription_arn(subscription)
-                .send()
-                .await
-                .unwrap();
-            let sqs = aws_sdk_sqs::Client::new(&config);
-            sqs.delete_queue().queue_url(gone).send().await.unwrap();
-        })
-    });
-    Inbox { url, _gone: undo }
+    notified(&inbox, &alarm, "OK").await;
 }
 
 /// Waits until the inbox hears of an alarm's new state.
-async fn notified(world: &World, inbox: &Inbox, alarm: &str, state: &str) {
+async fn notified(inbox: &Inbox, alarm: &str, state: &str) {
     until(
         &format!("a notification that {alarm} is {state}"),
         SOON,
         async || {
-            let reply = world
-                .sqs
-                .receive_message()
-                .queue_url(&inbox.url)
-                .max_number_of_messages(10)
-                .send()
-                .await
-                .unwrap();
-            let heard = reply.messages.unwrap_or_default().iter().any(|message| {
-                let body: Value = serde_json::from_str(message.body().unwrap()).unwrap();
-                let text = body["Message"].as_str().unwrap_or_default();
+            let heard = inbox.hear().await.iter().any(|notification| {
+                let text = notification["Message"].as_str().unwrap_or_default();
                 let told: Value = serde_json::from_str(text).unwrap_or_default();
                 told["AlarmName"] == alarm && told["NewStateValue"] == state
             });

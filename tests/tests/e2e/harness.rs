@@ -40,6 +40,8 @@ pub(crate) struct Stack {
     pub(crate) queues: BTreeMap<String, Queue>,
     pub(crate) vrf: Vrf,
     pub(crate) oracle: Oracle,
+    pub(crate) rides: RidesStack,
+    pub(crate) redrive: Redrive,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -72,10 +74,29 @@ pub(crate) struct Oracle {
     pub(crate) functions: BTreeMap<String, String>,
 }
 
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct RidesStack {
+    pub(crate) table: String,
+    pub(crate) fleet_table: String,
+    pub(crate) topic_arn: String,
+    pub(crate) record_url: String,
+    pub(crate) functions: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[allow(dead_code, reason = "not every member is needed yet")]
+pub(crate) struct Redrive {
+    pub(crate) table: String,
+    pub(crate) state_machine_arn: String,
+    pub(crate) function: String,
+    pub(crate) max_redrives: u32,
+}
+
 /// A function's or a queue's name without the suite's: `oracle-publish`. Where
 /// it names no subsystem, it is the VRF's: `fulfil` is `vrf-fulfil`.
 pub(crate) fn full_name(name: &str) -> String {
-    if name.starts_with("oracle-") {
+    let others = ["oracle-", "rides-", "dlq-"];
+    if others.iter().any(|subsystem| name.starts_with(subsystem)) {
         name.to_owned()
     } else {
         format!("vrf-{name}")
@@ -207,16 +228,25 @@ impl World {
     }
 
     /// The deployed name of a function: of the VRF's `fulfil`, `rotate-key`, …,
-    /// of the oracle's `oracle-publish`, `oracle-rotate-key`, …
+    /// of the oracle's `oracle-publish`, `oracle-rotate-key`, …, of the rides'
+    /// `rides-request`, …; and `dlq-redrive`.
     pub(crate) fn function(&self, role: &str) -> &str {
-        match role.strip_prefix("oracle-") {
-            Some(role) => &self.stack.oracle.functions[role],
-            None => &self.stack.vrf.functions[role],
+        let stack = &self.stack;
+        match role.split_once('-') {
+            Some(("oracle", role)) => &stack.oracle.functions[role],
+            Some(("rides", role)) => &stack.rides.functions[role],
+            Some(("dlq", "redrive")) => &stack.redrive.function,
+            _ => &stack.vrf.functions[role],
         }
     }
 
+    /// The doors of the rides, and their table.
+    pub(crate) fn rides(&self) -> Rides<'_> {
+        Rides { world: self }
+    }
+
     /// The URL of a queue: of the VRF's `requests-dlq`, …, of the oracle's
-    /// `oracle-minutes-dlq`, …
+    /// `oracle-minutes-dlq`, …, of the rides' `rides-record-dlq`, …
     pub(crate) fn queue(&self, name: &str) -> &str {
         &self.stack.queues[&format!("{}-{}", self.stack.name, full_name(name))].url
     }
@@ -276,7 +306,12 @@ impl World {
 
     /// Leaves messages in the queue `requests` until the returned value is dropped.
     pub(crate) async fn hold_messages(&self) -> Undo {
-        let function = self.function("start").to_owned();
+        self.hold_messages_of("start").await
+    }
+
+    /// Leaves messages in the queue of a function until the returned value is dropped.
+    pub(crate) async fn hold_messages_of(&self, role: &str) -> Undo {
+        let function = self.function(role).to_owned();
         switch_source(&self.lambda, &function, false).await;
         self.undo(move |config| {
             Box::pin(async move {
@@ -368,6 +403,112 @@ impl World {
             .await
             .unwrap();
         assert_eq!(reply.status_code, 202);
+    }
+
+    /// Calls a service that one of the JSON protocols reaches: one call is not
+    /// worth a crate of the SDK. The emulator does not check a root key's
+    /// signature.
+    pub(crate) async fn call(&self, service: &str, target: &str, body: &Value) -> Value {
+        let endpoint = self.config.endpoint_url().map(ToOwned::to_owned);
+        let endpoint = endpoint.unwrap_or_else(|| std::env::var("AWS_ENDPOINT_URL").unwrap());
+        let key = format!("Credential=test/20260101/us-east-1/{service}/aws4_request");
+        let reply = reqwest::Client::new()
+            .post(endpoint)
+            .header("x-amz-target", target)
+            .header("content-type", "application/x-amz-json-1.1")
+            .header(
+                "authorization",
+                format!("AWS4-HMAC-SHA256 {key}, SignedHeaders=host, Signature=none"),
+            )
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        let (status, text) = (reply.status(), reply.text().await.unwrap());
+        assert!(status.is_success(), "{target}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// What a function has logged that holds a text, line by line.
+    pub(crate) async fn logged(&self, role: &str, text: &str) -> Vec<String> {
+        let group = format!("/aws/lambda/{}", self.function(role));
+        let (mut lines, mut token) = (Vec::new(), Value::Null);
+        loop {
+            let mut call = json!({"logGroupName": group});
+            if !token.is_null() {
+                call["nextToken"] = token;
+            }
+            let page = self
+                .call("logs", "Logs_20140328.FilterLogEvents", &call)
+                .await;
+            let found = page["events"].as_array().unwrap().iter();
+            let found = found.filter_map(|event| event["message"].as_str());
+            lines.extend(found.filter(|line| line.contains(text)).map(str::to_owned));
+            token = page["nextToken"].clone();
+            if token.is_null() {
+                return lines;
+            }
+        }
+    }
+
+    /// A queue that hears what a topic says, until it is dropped.
+    pub(crate) async fn inbox(&self, topic: &str) -> Inbox {
+        let name = format!("{}-test-inbox-{}", self.stack.name, unique());
+        let created = self.sqs.create_queue().queue_name(name).send().await;
+        let url = created.unwrap().queue_url.unwrap();
+        let reply = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(&url)
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send()
+            .await
+            .unwrap();
+        let arn = reply.attributes.unwrap()[&QueueAttributeName::QueueArn].clone();
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": arn,
+                "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+            }],
+        });
+        self.sqs
+            .set_queue_attributes()
+            .queue_url(&url)
+            .attributes(QueueAttributeName::Policy, policy.to_string())
+            .send()
+            .await
+            .unwrap();
+        let subscribed = self
+            .sns
+            .subscribe()
+            .topic_arn(topic)
+            .protocol("sqs")
+            .endpoint(&arn)
+            .send()
+            .await
+            .unwrap();
+        let (subscription, gone) = (subscribed.subscription_arn.unwrap(), url.clone());
+        let undo = self.undo(move |config| {
+            Box::pin(async move {
+                let sns = aws_sdk_sns::Client::new(&config);
+                sns.unsubscribe()
+                    .subscription_arn(subscription)
+                    .send()
+                    .await
+                    .unwrap();
+                let sqs = aws_sdk_sqs::Client::new(&config);
+                sqs.delete_queue().queue_url(gone).send().await.unwrap();
+            })
+        });
+        Inbox {
+            sqs: self.sqs.clone(),
+            url,
+            _gone: undo,
+        }
     }
 
     /// A request as the table holds it.
@@ -556,6 +697,85 @@ impl World {
     }
 }
 
+/// The rides, as their callers see them, and what is recorded of them.
+pub(crate) struct Rides<'a> {
+    world: &'a World,
+}
+
+/// An item, as DynamoDB holds it.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+impl Rides<'_> {
+    /// Asks for a ride, whatever the body.
+    pub(crate) async fn post_ride(&self, body: impl Into<reqwest::Body>) -> Reply {
+        let headers = [("content-type", "application/json")];
+        let api = &self.world.api;
+        api.send(Method::POST, "/ride", &headers, body).await
+    }
+
+    /// Takes a ride and returns it, as it was answered.
+    pub(crate) async fn ride(&self) -> Value {
+        let reply = self.post_ride(HERE).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        reply.body
+    }
+
+    /// Has a ride recorded over HTTP.
+    pub(crate) async fn record(&self, body: impl Into<reqwest::Body>) -> Reply {
+        let headers = [("content-type", "application/json")];
+        let api = &self.world.api;
+        api.send(Method::POST, "/record", &headers, body).await
+    }
+
+    /// What is recorded of a ride.
+    pub(crate) async fn item(&self, id: &str) -> Option<Item> {
+        self.world
+            .dynamodb
+            .get_item()
+            .table_name(&self.world.stack.rides.table)
+            .key("RideId", AttributeValue::S(id.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await
+            .unwrap()
+            .item
+    }
+
+    /// Waits until a ride is recorded.
+    pub(crate) async fn recorded(&self, id: &str) -> Item {
+        until(&format!("ride {id} to be recorded"), SOON, async || {
+            self.item(id).await
+        })
+        .await
+    }
+
+    /// Everything that is recorded.
+    pub(crate) async fn items(&self) -> Vec<Item> {
+        let scan = self.world.dynamodb.scan();
+        scan.table_name(&self.world.stack.rides.table)
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<_, _>>()
+            .await
+            .unwrap()
+    }
+
+    /// How many rides are recorded.
+    pub(crate) async fn count(&self) -> usize {
+        self.items().await.len()
+    }
+}
+
+/// A body of `POST /ride`.
+pub(crate) const HERE: &str = r#"{"PickupLocation":{"Latitude":42.35,"Longitude":-71.05}}"#;
+
+/// The id of a ride that was answered.
+pub(crate) fn ride_id(ride: &Value) -> &str {
+    ride["RideId"].as_str().unwrap()
+}
+
 async fn environment(lambda: &aws_sdk_lambda::Client, function: &str) -> HashMap<String, String> {
     let reply = lambda
         .get_function_configuration()
@@ -654,6 +874,39 @@ impl Drop for Undo {
     }
 }
 
+/// A queue that hears what a topic says.
+pub(crate) struct Inbox {
+    sqs: aws_sdk_sqs::Client,
+    url: String,
+    _gone: Undo,
+}
+
+impl Inbox {
+    /// The next notifications that are there, each of which comes once.
+    pub(crate) async fn hear(&self) -> Vec<Value> {
+        let reply = self
+            .sqs
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(10)
+            .send()
+            .await
+            .unwrap();
+        let mut notifications = Vec::new();
+        for message in reply.messages.unwrap_or_default() {
+            notifications.push(serde_json::from_str(message.body().unwrap()).unwrap());
+            self.sqs
+                .delete_message()
+                .queue_url(&self.url)
+                .set_receipt_handle(message.receipt_handle)
+                .send()
+                .await
+                .unwrap();
+        }
+        notifications
+    }
+}
+
 /// Looks until there is something to see. Panics at the limit, saying what was
 /// waited for.
 pub(crate) async fn until<T>(
@@ -707,6 +960,8 @@ pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,
     /// The JSON body, or the text where it is none.
     pub(crate) body: Value,
+    /// The body as it came.
+    pub(crate) text: String,
 }
 
 impl Api {
@@ -750,12 +1005,13 @@ impl Api {
         let reply = request.send().await.unwrap();
         let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
         let bytes = reply.bytes().await.unwrap();
-        let body = serde_json::from_slice(&bytes)
-            .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&bytes)));
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.as_str()));
         Reply {
             status,
             headers,
             body,
+            text,
         }
     }
 

@@ -21,9 +21,11 @@ use crate::faults::{
     LAST, accepted, begun, delivery, message, pass_deadline, post, read, refused, schedule,
     submitted,
 };
-use crate::harness::{SOON, World, attribute, unique};
+use crate::harness::{HERE, SOON, World, attribute, unique, until};
 use crate::oracle::{demo, http_feed, http_source, left_out};
 use crate::oracle_faults::{WIDE, forget, wide_slot};
+use crate::redrive::{failed_event, put, queue_name};
+use crate::rides::notification;
 use crate::runtime_api::{Function, Outcome as Ran, assume};
 use crate::source::{Answer, Source};
 use crate::twin::Twin;
@@ -37,7 +39,7 @@ const LOGS: &str = "WriteLogs";
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Statement {
+pub(crate) struct Statement {
     sid: String,
     effect: String,
     action: Vec<String>,
@@ -46,13 +48,13 @@ struct Statement {
 
 /// IAM's own API, with the root key, whose signatures the emulator does not
 /// check: three calls are not worth the largest of the SDK's crates.
-struct Iam {
+pub(crate) struct Iam {
     client: reqwest::Client,
     url: String,
 }
 
 impl Iam {
-    fn of(twin: &Twin) -> Self {
+    pub(crate) fn of(twin: &Twin) -> Self {
         let key = "Credential=test/20260101/us-east-1/iam/aws4_request";
         let signed = format!("AWS4-HMAC-SHA256 {key}, SignedHeaders=host, Signature=none");
         let headers = [(reqwest::header::AUTHORIZATION, signed.parse().unwrap())];
@@ -86,7 +88,7 @@ impl Iam {
     }
 
     /// The role's policy, which is the only one it has.
-    async fn policy(&self, role: &str) -> Vec<Statement> {
+    pub(crate) async fn policy(&self, role: &str) -> Vec<Statement> {
         let names = self.call("ListRolePolicies", role, &[]).await;
         assert_eq!(names.matches("<member>").count(), 1, "{names}");
         let attached = self.call("ListAttachedRolePolicies", role, &[]).await;
@@ -103,7 +105,7 @@ impl Iam {
         Vec::deserialize(&document["Statement"]).unwrap()
     }
 
-    async fn put(&self, role: &str, statements: &[Statement]) {
+    pub(crate) async fn put(&self, role: &str, statements: &[Statement]) {
         let statements: Vec<_> = statements
             .iter()
             .map(|it| {
@@ -125,7 +127,7 @@ impl Iam {
 }
 
 /// The policy without one action.
-fn without(policy: &[Statement], sid: &str, action: &str) -> Vec<Statement> {
+pub(crate) fn without(policy: &[Statement], sid: &str, action: &str) -> Vec<Statement> {
     let mut rest = policy.to_vec();
     let statement = rest
         .iter_mut()
@@ -179,6 +181,28 @@ enum Flow {
     Readings,
     /// oracle-api lists the keys.
     OracleKeys,
+    /// rides-request takes a ride, which the topic takes.
+    Ride,
+    /// rides-request takes a ride, which the recorder's function takes.
+    RideByHttp,
+    /// rides-request takes a ride, and keeps it where there is no topic.
+    KeepRide,
+    /// rides-fleet chooses a unicorn.
+    Unicorn,
+    /// rides-record-http records a ride.
+    RecordByHttp,
+    /// rides-record-sns records a ride.
+    RecordByTopic,
+    /// dlq-redrive looks at what a queue holds, and lets go of it.
+    LookAtLetters,
+    /// dlq-redrive puts a letter back, to the function that it came from.
+    ToFunction,
+    /// Likewise, to a queue.
+    ToQueue,
+    /// Likewise, to a state machine.
+    ToMachine,
+    /// Likewise, to a topic.
+    ToTopic,
     /// The emulator hands vrf-start the queue's messages.
     Receive,
     /// The emulator puts an event that failed for good into the queue.
@@ -244,6 +268,25 @@ const NEEDS: &str = "
     oracle-rotate-key  WriteSigningKey        secretsmanager:UpdateSecretVersionStage  Rotate        KeyUnavailable
     oracle-rotate-key  WriteSigningKey        secretsmanager:DescribeSecret            Rotate        KeyUnavailable
     oracle-rotate-key  DeadLetter             sqs:SendMessage                          DeadLetter    -
+    rides-request      InvokeFleetAndRecorder lambda:InvokeFunction                    Ride          FleetUnavailable
+    rides-request      InvokeFleetAndRecorder lambda:InvokeFunction                    RideByHttp    FleetUnavailable
+    rides-request      PublishRides           sns:Publish                              Ride          PublishFailed
+    rides-request      KeepUnsent             sqs:SendMessage                          KeepRide      RideNotKept
+    rides-fleet        ReadFleet              dynamodb:Scan                            Unicorn       StoreDenied
+    rides-record-http  RecordRides            dynamodb:PutItem                         RecordByHttp  StoreDenied
+    rides-record-sns   RecordRides            dynamodb:PutItem                         RecordByTopic StoreDenied
+    rides-record-sns   DeadLetter             sqs:SendMessage                          DeadLetter    -
+    dlq-redrive        TakeDeadLetters        sqs:GetQueueUrl                          LookAtLetters StoreDenied
+    dlq-redrive        TakeDeadLetters        sqs:ReceiveMessage                       LookAtLetters StoreDenied
+    dlq-redrive        TakeDeadLetters        sqs:ChangeMessageVisibility              LookAtLetters StillHeld
+    dlq-redrive        TakeDeadLetters        sqs:DeleteMessage                        ToFunction    StillHeld
+    dlq-redrive        KeepHistory            dynamodb:GetItem                         LookAtLetters StoreDenied
+    dlq-redrive        KeepHistory            dynamodb:UpdateItem                      ToFunction    StoreDenied
+    dlq-redrive        SendToQueues           sqs:GetQueueUrl                          ToQueue       DestinationDenied
+    dlq-redrive        SendToQueues           sqs:SendMessage                          ToQueue       DestinationDenied
+    dlq-redrive        InvokeFunctions        lambda:InvokeFunction                    ToFunction    DestinationDenied
+    dlq-redrive        StartExecutions        states:StartExecution                    ToMachine     DestinationDenied
+    dlq-redrive        PublishToTopics        sns:Publish                              ToTopic       DestinationDenied
 ";
 
 /// A row of `NEEDS`.
@@ -292,6 +335,10 @@ async fn run(twin: &Twin, role: &str, flow: Flow) -> Result<(), (String, String)
             ("VRF_CHAIN_RPC_URL", chain.as_str()),
         ][..],
         Flow::Publish | Flow::SendHeader | Flow::Miss => &[WIDE],
+        Flow::RideByHttp => &[("RIDES_PUBLISH", "http")],
+        Flow::KeepRide => &[("RIDES_TOPIC_ARN", NO_TOPIC)],
+        // So long a letter is hidden that is not let go of.
+        _ if role == "dlq-redrive" => &[("DLQ_HOLD_SECONDS", "2")],
         _ => &[],
     };
     let function = Function::start_with(world, role, &url, variables).await;
@@ -352,6 +399,31 @@ async fn run(twin: &Twin, role: &str, flow: Flow) -> Result<(), (String, String)
         Flow::Feeds => get(world, &function, "/v1/feeds").await,
         Flow::Readings => get(world, &function, "/v1/feeds/{feed}/readings").await,
         Flow::OracleKeys => get(world, &function, "/v1/oracle/keys").await,
+        Flow::Ride => ride(world, &function).await,
+        Flow::RideByHttp | Flow::KeepRide => {
+            let outcome = ride(world, &function).await;
+            // Kept, which is what was wanted.
+            match (flow, outcome) {
+                (Flow::KeepRide, Err((code, _))) if code == "PublishFailed" => Ok(()),
+                (_, outcome) => outcome,
+            }
+        }
+        Flow::Unicorn => told(function.invoke(&json!({})).await),
+        Flow::RecordByHttp => {
+            let mut event = post(world, "");
+            event["routeKey"] = "POST /record".into();
+            event["body"] = a_ride().to_string().into();
+            answered(function.invoke(&event).await)
+        }
+        Flow::RecordByTopic => {
+            let event = notification(&a_ride().to_string());
+            told(function.invoke(&event).await)
+        }
+        Flow::LookAtLetters
+        | Flow::ToFunction
+        | Flow::ToQueue
+        | Flow::ToMachine
+        | Flow::ToTopic => put_back(world, &function, flow).await,
         Flow::Receive => {
             let id = world.api.request(&json!({"min": 1, "max": 6})).await;
             world.closed(&[id], SOON).await;
@@ -368,9 +440,10 @@ async fn run(twin: &Twin, role: &str, flow: Flow) -> Result<(), (String, String)
                     .as_ref()
                     .is_some_and(|body| body.contains(&mark))
             };
-            let queue = match role.strip_prefix("oracle-") {
-                Some(_) => "oracle-schedules-dlq",
-                None => "schedules-dlq",
+            let queue = match role.split_once('-') {
+                Some(("oracle", _)) => "oracle-schedules-dlq",
+                Some(("rides", _)) => "rides-record-dlq",
+                _ => "schedules-dlq",
             };
             world.dead_letter(queue, &mark, holds).await;
             Ok(())
@@ -410,6 +483,97 @@ async fn send_header(world: &World, function: &Function) -> Result<(), (String, 
     Err((code, world.detail(&feed.id, slot).await))
 }
 
+/// A topic that is not there.
+const NO_TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:no-such-topic";
+
+/// A ride that nobody has recorded.
+fn a_ride() -> Value {
+    json!({
+        "RideId": unique(),
+        "Unicorn": {"Name": "Shadowfax", "Color": "White"},
+        "RequestTime": "2026-01-31 12:00:00.000001",
+    })
+}
+
+/// A ride is asked for; one that is kept to be sent later was not published.
+async fn ride(world: &World, function: &Function) -> Result<(), (String, String)> {
+    let mut event = post(world, "");
+    event["routeKey"] = "POST /ride".into();
+    event["body"] = HERE.into();
+    let reply = function.invoke(&event).await.unwrap();
+    let (status, body) = read(&reply);
+    if status != 201 {
+        let code = body["title"].as_str().unwrap().to_owned();
+        assert_eq!(status, 503, "{body}");
+        return Err((code, String::new()));
+    }
+    let letters = world
+        .dead_letters("rides-unsent-dlq", |letter| {
+            letter.body() == reply["body"].as_str()
+        })
+        .await;
+    match letters.as_slice() {
+        [] => Ok(()),
+        [letter] => {
+            let said = |name| attribute(letter, name).unwrap();
+            Err((said("ErrorCode"), said("ErrorMessage")))
+        }
+        _ => panic!("{} letters for one ride", letters.len()),
+    }
+}
+
+/// dlq-redrive looks at a letter, or puts it back. What it then still holds, or
+/// failed on, is taken away.
+async fn put_back(world: &World, function: &Function, flow: Flow) -> Result<(), (String, String)> {
+    let ride = a_ride().to_string();
+    let (queue, body) = match flow {
+        Flow::ToQueue => ("requests-dlq", message(&submitted(world).await)),
+        Flow::ToMachine => {
+            let input = json!({"request_id": begun(world).await});
+            ("executions-dlq", input.to_string())
+        }
+        Flow::ToTopic => ("rides-unsent-dlq", ride),
+        _ => {
+            let event = notification(&ride);
+            let body = failed_event(world, "rides-record-sns", &event, "Test");
+            ("rides-record-dlq", body)
+        }
+    };
+    let id = put(world, queue, &body, &[]).await;
+    let looks = matches!(flow, Flow::LookAtLetters);
+    let (queue_name, filter) = (queue_name(world, queue), json!({"message_ids": [id]}));
+    let step = if looks {
+        json!({"action": "plan", "queue": queue_name, "filter": filter})
+    } else {
+        json!({"action": "redrive", "queue": queue_name, "filter": filter, "count": 1})
+    };
+    let ran = function.invoke(&step).await;
+    let take = async || {
+        let letters = world.dead_letters(queue, |letter| letter.body() == Some(&body));
+        !letters.await.is_empty()
+    };
+    let seen = take().await;
+    // Other queues may hold what other flows have left.
+    let held = queue == "rides-record-dlq" && world.depth(queue).await > 0;
+    if held {
+        until("the letter to be seen", SOON, async || {
+            take().await.then_some(())
+        })
+        .await;
+    }
+    let done = ran.map_err(|failure| (failure.error_type, failure.error_message))?;
+    if done["failed"] == 1 {
+        let detail = done["letters"][0]["detail"].as_str().unwrap();
+        // Its text is cut.
+        let code = detail.split(':').next().unwrap();
+        return Err((code.to_owned(), String::new()));
+    }
+    if held || seen != looks {
+        return Err(("StillHeld".to_owned(), String::new()));
+    }
+    Ok(())
+}
+
 /// The code and the text of an invocation's failure.
 fn told(ran: Ran) -> Result<(), (String, String)> {
     ran.map(drop)
@@ -436,8 +600,14 @@ fn answered(ran: Ran) -> Result<(), (String, String)> {
 fn functions(world: &World) -> impl Iterator<Item = (String, &str)> {
     let vrf = world.stack.vrf.functions.iter();
     let oracle = world.stack.oracle.functions.iter();
+    let rides = world.stack.rides.functions.iter();
     vrf.map(|(role, name)| (role.clone(), name.as_str()))
         .chain(oracle.map(|(role, name)| (format!("oracle-{role}"), name.as_str())))
+        .chain(rides.map(|(role, name)| (format!("rides-{role}"), name.as_str())))
+        .chain([(
+            "dlq-redrive".to_owned(),
+            world.stack.redrive.function.as_str(),
+        )])
 }
 
 /// What vrf-start cannot use the last time goes away with its reason.
@@ -562,6 +732,12 @@ const NOBODYS: &[(&str, &str)] = &[
     ("dynamodb:DeleteItem", "readings"),
     ("dynamodb:PutItem", "feeds"),
     ("lambda:InvokeFunction", "oracle-publish"),
+    ("dynamodb:Scan", "rides"),
+    ("dynamodb:GetItem", "rides"),
+    ("dynamodb:UpdateItem", "rides"),
+    ("dynamodb:DeleteItem", "rides"),
+    ("dynamodb:PutItem", "fleet"),
+    ("lambda:InvokeFunction", "rides-request"),
 ];
 
 #[tokio::test]
@@ -600,6 +776,8 @@ async fn no_function_may_do_what_only_another_may() {
             "requests" => table(&world.stack.vrf.table),
             "readings" => table(&oracle.table),
             "feeds" => table(&oracle.feeds_table),
+            "rides" => table(&world.stack.rides.table),
+            "fleet" => table(&world.stack.rides.fleet_table),
             function => world.function(function).to_owned(),
         };
         all.insert(((*action).to_owned(), arn));
@@ -614,9 +792,10 @@ async fn no_function_may_do_what_only_another_may() {
         let config = as_role(world, assume(world, &role_arn).await);
         for (action, arn) in all.difference(held) {
             let code = call(&config, action, arn).await;
-            let denied = code
-                .as_deref()
-                .is_some_and(|code| code.starts_with("AccessDenied"));
+            // SNS has a name of its own for it.
+            let denied = code.as_deref().is_some_and(|code| {
+                code.starts_with("AccessDenied") || code == "AuthorizationError"
+            });
             assert!(denied, "{role} on {action} of {arn}: {code:?}");
             refusals += 1;
         }
@@ -758,6 +937,20 @@ async fn call(config: &SdkConfig, action: &str, arn: &str) -> Option<String> {
                 .receipt_handle("nothing");
             code(delete.send().await)
         }
+        "sqs:GetQueueUrl" => {
+            let name = arn.rsplit(':').next().unwrap();
+            code(sqs.get_queue_url().queue_name(name).send().await)
+        }
+        "sqs:ChangeMessageVisibility" => {
+            let change = sqs.change_message_visibility().queue_url(queue);
+            code(
+                change
+                    .receipt_handle("nothing")
+                    .visibility_timeout(0)
+                    .send()
+                    .await,
+            )
+        }
         "sqs:GetQueueAttributes" => code(sqs.get_queue_attributes().queue_url(queue).send().await),
         "secretsmanager:GetSecretValue" => {
             code(secrets.get_secret_value().secret_id(arn).send().await)
@@ -786,6 +979,14 @@ async fn call(config: &SdkConfig, action: &str, arn: &str) -> Option<String> {
             aws_sdk_lambda::Client::new(config)
                 .invoke()
                 .function_name(arn)
+                .send()
+                .await,
+        ),
+        "sns:Publish" => code(
+            aws_sdk_sns::Client::new(config)
+                .publish()
+                .topic_arn(arn)
+                .message("nothing")
                 .send()
                 .await,
         ),

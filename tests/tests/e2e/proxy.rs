@@ -74,8 +74,8 @@ impl Proxy {
         &self.url
     }
 
-    /// Sets a fault for the next `times` calls of an operation whose body
-    /// holds each of these words.
+    /// Sets a fault for the next `times` calls of an operation whose path and
+    /// body hold each of these words.
     pub(crate) fn fail(&self, operation: &'static str, holding: &str, times: usize, fault: Fault) {
         let rule = Rule {
             operation,
@@ -130,11 +130,11 @@ async fn answer(call: &Call, service: &str, state: &Mutex<State>) -> Option<Vec<
         let mut state = state.lock().unwrap();
         state.seen.push(call.operation().to_owned());
         state.under_way += 1;
-        let body = String::from_utf8_lossy(&call.body);
+        let said = format!("{} {}", call.path(), String::from_utf8_lossy(&call.body));
         let rule = state.rules.iter_mut().find(|rule| {
             rule.left > 0
                 && call.operation() == rule.operation
-                && rule.holding.split(' ').all(|word| body.contains(word))
+                && rule.holding.split(' ').all(|word| said.contains(word))
         });
         let fault = rule.map(|rule| {
             rule.left -= usize::from(rule.left != ALWAYS);

@@ -18,6 +18,14 @@ use crate::proxy::Proxy;
 /// The scripts' own command line: a folder for state and logs, and a port.
 const EMULATOR: &str = "scripts/lib/emulator.py";
 const PYTHON: &str = ".venv/bin/python";
+/// `scripts/up`'s own steps: the folder below `.local`, the port, and options.
+const APPLY: &str = r#"
+set -euo pipefail
+for part in common tools stack; do source "scripts/lib/$part.sh"; done
+stack_use "$1" "$2"
+# Nothing but Terraform has made what the twin has.
+stack_apply --force -refresh=false -var-file=../tests/stack.tfvars "${@:3}"
+"#;
 
 pub(crate) struct Twin {
     pub(crate) world: World,
@@ -38,7 +46,7 @@ impl Twin {
 
     /// A twin on which nothing happens but what the test does: no schedule
     /// triggers, no execution goes on, no message waits. Of the oracle it has
-    /// the feed `demo` alone, and no record of any slot.
+    /// the feed `demo` alone, and no record of any slot; of the rides, none.
     pub(crate) async fn quiet(name: &str) -> Self {
         let mut twin = Self::copied(name).await;
         twin.silence();
@@ -78,6 +86,8 @@ impl Twin {
                 })
         };
         copy(&home.join("state"), &folder.join("state"), &moved);
+        let terraform = read(&home.join("terraform.tfstate"));
+        fs::write(folder.join("terraform.tfstate"), moved(&terraform)).unwrap();
         let stack: Stack = serde_json::from_str(&moved(&read(&outputs))).unwrap();
         drop(original);
         let world = World::of(stack, &format!("http://127.0.0.1:{port}")).await;
@@ -92,7 +102,7 @@ impl Twin {
 
     /// Takes out of the saved state what goes on by itself.
     fn silence(&self) {
-        let oracle = &self.world.stack.oracle;
+        let (oracle, rides) = (&self.world.stack.oracle, &self.world.stack.rides);
         self.change("scheduler", |state| {
             for schedule in scoped(state, "schedules") {
                 schedule.1["State"] = json!("DISABLED");
@@ -113,7 +123,7 @@ impl Twin {
             for (_, table) in scoped(state, "tables") {
                 let name = table["TableName"].as_str().unwrap().to_owned();
                 let items = table["items"].as_object_mut().unwrap();
-                if name == oracle.table {
+                if name == oracle.table || name == rides.table {
                     items.clear();
                 } else if name == oracle.feeds_table {
                     items.retain(|feed, _| feed == "demo");
@@ -170,6 +180,33 @@ impl Twin {
             TcpStream::connect(("127.0.0.1", self.port)).await.ok()
         })
         .await;
+    }
+
+    /// Applies terraform/ with other variables than the stack's, as the
+    /// scripts do.
+    pub(crate) async fn apply(&mut self, variables: &[&str]) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let root = root.canonicalize().unwrap();
+        let folder = self.folder.canonicalize().unwrap();
+        let name = folder.strip_prefix(root.join(".local")).unwrap();
+        let mut apply = Command::new("bash");
+        apply
+            .args(["-c", APPLY, "apply"])
+            .arg(name)
+            .arg(self.port.to_string())
+            .args(variables.iter().flat_map(|variable| ["-var", variable]))
+            .current_dir(root)
+            .stdin(Stdio::null());
+        let ran = tokio::task::spawn_blocking(move || apply.output());
+        let ran = ran.await.unwrap().unwrap();
+        assert!(
+            ran.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr)
+        );
+        let stack = serde_json::from_str(&read(&folder.join("stack.json"))).unwrap();
+        self.world = World::of(stack, &self.url()).await;
     }
 
     /// Asks the emulator to end, as `scripts/down` does, and waits until it has.

@@ -56,10 +56,18 @@ impl Call {
         })
     }
 
-    /// The AWS operation that a call in one of the JSON protocols names.
+    /// The AWS operation that is called: the JSON protocols name it in a header,
+    /// SNS's at the head of the body, Lambda's by the path.
     pub(crate) fn operation(&self) -> &str {
-        let target = self.header("x-amz-target").unwrap_or_default();
-        target.rsplit('.').next().unwrap_or_default()
+        if let Some(target) = self.header("x-amz-target") {
+            return target.rsplit('.').next().unwrap_or_default();
+        }
+        if self.path().ends_with("/invocations") {
+            return "Invoke";
+        }
+        let body = std::str::from_utf8(&self.body).unwrap_or_default();
+        let named = body.strip_prefix("Action=").unwrap_or_default();
+        named.split('&').next().unwrap_or_default()
     }
 
     /// Makes the same call at `address` and returns the reply as it came. All

@@ -1,0 +1,122 @@
+//! What the output `stack` says that decides what a deployment costs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use offchain_oracle::Interval;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::error::CliError;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Deployment {
+    pub(crate) name: String,
+    pub(crate) vrf: Option<Vrf>,
+    pub(crate) oracle: Option<Oracle>,
+    pub(crate) rides: Option<Rides>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Vrf {
+    pub(crate) state_machine_arn: String,
+    pub(crate) functions: BTreeMap<String, String>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Oracle {
+    pub(crate) state_machine_arn: String,
+    pub(crate) functions: BTreeMap<String, String>,
+    pub(crate) feeds_table: String,
+    #[serde(deserialize_with = "interval")]
+    pub(crate) interval_seconds: Interval,
+    pub(crate) lead_seconds: u32,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Rides {
+    pub(crate) functions: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) publish: Publish,
+    #[serde(default = "lambda")]
+    pub(crate) subscribers: Vec<String>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+/// How a ride reaches what records it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Publish {
+    #[default]
+    Sns,
+    Http,
+}
+
+fn lambda() -> Vec<String> {
+    vec!["lambda".to_owned()]
+}
+
+fn interval<'de, D: Deserializer<'de>>(from: D) -> Result<Interval, D::Error> {
+    Interval::new(u32::deserialize(from)?).map_err(D::Error::custom)
+}
+
+impl Deployment {
+    pub(crate) fn load(path: &Path) -> Result<Self, CliError> {
+        let wrong = |error: &dyn std::fmt::Display| {
+            CliError::Input(format!(
+                "{}: expected the Terraform output `stack`: {error}",
+                path.display()
+            ))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        serde_json::from_str(&text).map_err(|error| wrong(&error))
+    }
+
+    /// Every function of the subsystems.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = &str> {
+        let vrf = self.vrf.iter().flat_map(|vrf| vrf.functions.values());
+        let oracle = self.oracle.iter().flat_map(|part| part.functions.values());
+        let rides = self.rides.iter().flat_map(|rides| rides.functions.values());
+        vrf.chain(oracle).chain(rides).map(String::as_str)
+    }
+
+    /// Every state machine of the subsystems.
+    pub(crate) fn machines(&self) -> impl Iterator<Item = &str> {
+        let vrf = self.vrf.iter().map(|vrf| vrf.state_machine_arn.as_str());
+        let oracle = self
+            .oracle
+            .iter()
+            .map(|part| part.state_machine_arn.as_str());
+        vrf.chain(oracle)
+    }
+}
+
+/// Secrets that a subsystem names.
+fn secrets(members: &Map<String, Value>) -> u32 {
+    let names = members.keys().filter(|name| name.ends_with("_secret_arn"));
+    u32::try_from(names.count()).unwrap_or(u32::MAX)
+}
+
+impl Vrf {
+    pub(crate) fn secrets(&self) -> u32 {
+        secrets(&self.other)
+    }
+}
+
+impl Oracle {
+    pub(crate) fn secrets(&self) -> u32 {
+        secrets(&self.other)
+    }
+}
+
+impl Rides {
+    pub(crate) fn secrets(&self) -> u32 {
+        secrets(&self.other)
+    }
+}
