@@ -559,7 +559,7 @@ run "settings_reach_what_they_are_for" {
   }
 
   assert {
-    condition     = module.schedules.schedules["offchain-oracle-rotate-key-now"].input == "{\"action\":\"rotate\"}" && module.schedules.schedules["offchain-oracle-rotate-key-now"].expression == "rate(30 days)"
+    condition     = module.schedules.schedules["offchain-oracle-rotate-key-now"].input == "{\"action\":\"rotate\",\"scheduled_time\":\"<aws.scheduler.scheduled-time>\"}" && module.schedules.schedules["offchain-oracle-rotate-key-now"].expression == "rate(30 days)"
     error_message = "The scheduled rotation must say so."
   }
 

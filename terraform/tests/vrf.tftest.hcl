@@ -476,7 +476,7 @@ run "rotation_chain_and_no_schedule_are_settings" {
   }
 
   assert {
-    condition     = module.schedules.schedules["offchain-vrf-rotate-key-now"].input == "{\"action\":\"rotate\"}"
+    condition     = module.schedules.schedules["offchain-vrf-rotate-key-now"].input == "{\"action\":\"rotate\",\"scheduled_time\":\"<aws.scheduler.scheduled-time>\"}"
     error_message = "The scheduled rotation must say so."
   }
 

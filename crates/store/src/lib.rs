@@ -10,6 +10,7 @@ pub mod oracle;
 pub mod queue;
 pub mod redrive;
 pub mod rides;
+mod scheduled;
 pub mod secret;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
@@ -17,4 +18,5 @@ mod timestamp;
 pub mod vrf;
 
 pub use error::{AwsError, StoreError};
+pub use scheduled::scheduled_id;
 pub use timestamp::Moment;

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use offchain_codes::Coded;
-use offchain_redrive::{DeadLetter, Fingerprint, Outcome};
+use offchain_redrive::{DeadLetter, Fingerprint, Kind, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_dynamo::{from_item, to_attribute_value};
 
@@ -19,8 +19,9 @@ use crate::error::made;
 use crate::{Moment, StoreError};
 
 const FINGERPRINT: &str = "fingerprint";
-/// How often an update is tried that others come between.
-const ATTEMPTS: u32 = 4;
+/// How often an update is tried that others come between: equal letters of one
+/// batch are put back at the same time.
+const ATTEMPTS: u32 = 30;
 
 /// Whether a letter is still put back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,10 +121,12 @@ impl Entry {
 }
 
 impl Attempt {
-    /// Whether it put back this very message, or one before it.
+    /// Whether it put back this very message, or one before it. What a function
+    /// took does not come back: a younger letter is another event that is equal.
     fn of(&self, letter: &DeadLetter) -> bool {
+        let is_over = self.outcome == Outcome::Redriven && is_for_function(letter);
         self.message_id == letter.message_id
-            || letter.sent.is_none_or(|sent| sent > self.time.timestamp())
+            || !is_over && letter.sent.is_none_or(|sent| sent > self.time.timestamp())
     }
 }
 
@@ -219,8 +222,20 @@ impl Ledger {
                     Progress::Sending | Progress::Failed => {}
                 }
             }
-            // An equal letter that has only waited is not one more redrive of it.
+            // Where it was sent and stayed in its queue, an equal one may have come
+            // after it.
+            if let Some(seen) = &seen
+                && seen.history.iter().any(|attempt| {
+                    attempt.message_id == letter.message_id && attempt.outcome == Outcome::Redriven
+                })
+            {
+                return Ok(Begun::AlreadySent(redrives));
+            }
             let raised = match &seen {
+                // What is dead now is an event of its own, such as a schedule's,
+                // which are all the same.
+                Some(seen) if seen.progress == Progress::Sent && is_for_function(letter) => 1,
+                // An equal letter that has only waited is not one more redrive of it.
                 Some(seen) if redrives > 0 && !seen.came_back(letter) => redrives,
                 _ if redrives >= limit => return Ok(Begun::Exhausted(redrives)),
                 _ => redrives + 1,
@@ -295,11 +310,13 @@ impl Ledger {
                 "SET progress = :progress, \
                  history = list_append(if_not_exists(history, :none), :attempt)",
             )
-            .condition_expression("message_id = :message_id")
+            // A note whose reply was lost is made once.
+            .condition_expression("message_id = :message_id AND progress = :sending")
             .expression_attribute_values(":progress", value(&progress)?)
             .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
             .expression_attribute_values(":attempt", AttributeValue::L(vec![value(attempt)?]))
-            .expression_attribute_values(":message_id", text(&attempt.message_id));
+            .expression_attribute_values(":message_id", text(&attempt.message_id))
+            .expression_attribute_values(":sending", value(&Progress::Sending)?);
         made(update.send().await)?;
         Ok(())
     }
@@ -419,6 +436,14 @@ fn number(value: impl ToString) -> AttributeValue {
 
 fn value(value: &impl Serialize) -> Result<AttributeValue, StoreError> {
     to_attribute_value(value).map_err(StoreError::Item)
+}
+
+/// A function is waited for, so what it took is over.
+fn is_for_function(letter: &DeadLetter) -> bool {
+    letter
+        .destination
+        .as_ref()
+        .is_ok_and(|destination| destination.kind() == Kind::Function)
 }
 
 fn destination(letter: &DeadLetter) -> AttributeValue {
@@ -663,6 +688,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_function_took_is_over_and_an_equal_event_begins_anew() {
+        let function: Destination = "arn:aws:lambda:eu-central-1:000000000000:function:sweep"
+            .parse()
+            .unwrap();
+        let later = letter_to(Some(&function), "m1", Some(11));
+        for (before, begun) in [
+            (seen("m0", "sent", 3), Begun::Send(1)),
+            // It did not take this one, which is here again.
+            (seen("m0", "failed", 2), Begun::Send(3)),
+            (seen("m0", "failed", 3), Begun::Exhausted(3)),
+        ] {
+            let aws = FakeAws::new()
+                .on("GetItem", item(&before))
+                .on("UpdateItem", done());
+            assert_eq!(begin(&aws, &later).await.unwrap(), begun, "{before}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_was_sent_stays_sent_when_an_equal_one_followed() {
+        let mut before = seen("m2", "sending", 2);
+        before["history"] = json!([attempt("m1", 10, Outcome::Redriven)]);
+        let aws = FakeAws::new().on("GetItem", item(&before));
+        let begun = begin(&aws, &letter("m1", Some(0))).await.unwrap();
+        assert_eq!(begun, Begun::AlreadySent(2));
+    }
+
+    #[tokio::test]
     async fn a_letter_that_is_counted_is_quarantined_no_more() {
         let mut before = seen("m0", "failed", 3);
         before["status"] = "quarantined".into();
@@ -695,7 +748,7 @@ mod tests {
             .always("UpdateItem", condition_failed());
         let error = begin(&aws, &letter("m1", Some(11))).await.unwrap_err();
         assert_eq!((error.code(), error.retryable()), ("LetterBusy", true));
-        assert_eq!(aws.operations(), ["GetItem", "UpdateItem"].repeat(4));
+        assert_eq!(aws.operations(), ["GetItem", "UpdateItem"].repeat(30));
     }
 
     #[tokio::test]
@@ -735,7 +788,10 @@ mod tests {
                 "SET progress = :progress, \
                  history = list_append(if_not_exists(history, :none), :attempt)"
             );
-            assert_eq!(update["ConditionExpression"], "message_id = :message_id");
+            assert_eq!(
+                update["ConditionExpression"],
+                "message_id = :message_id AND progress = :sending"
+            );
             assert_eq!(
                 update["ExpressionAttributeValues"],
                 json!({
@@ -749,6 +805,7 @@ mod tests {
                         "outcome": outcome.as_str(),
                     }],
                     ":message_id": "m1",
+                    ":sending": "sending",
                 })
             );
         }

@@ -9,11 +9,10 @@ use offchain_function::{Handler, config};
 use offchain_store::keys::KeyEpochs;
 use offchain_store::queue::{MAX_DELAY_SECONDS, Queue};
 use offchain_store::vrf::{Origin, RequestItem, Requests, Submitted, Windows, submit};
-use offchain_store::{Moment, StoreError};
+use offchain_store::{Moment, StoreError, scheduled_id};
 use offchain_vrf::{Bounds, BoundsError, Due, DueTime, RequestTerms, TermError};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// An inclusive range to draw from.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -97,15 +96,10 @@ impl Schedule {
     /// The id hangs on the scheduled time; of an event without one, on Lambda's
     /// id, which a retry keeps as well.
     fn request_id(&self, invocation: &str) -> String {
-        let Some(time) = self.scheduled_time else {
-            return invocation.to_owned();
-        };
-        let digest = Sha256::digest(format!("vrf-request\n{time}"));
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        uuid::Builder::from_custom_bytes(bytes)
-            .into_uuid()
-            .to_string()
+        self.scheduled_time.map_or_else(
+            || invocation.to_owned(),
+            |time| scheduled_id("vrf-request", time),
+        )
     }
 
     fn check(&self) -> Result<(), RequestError> {

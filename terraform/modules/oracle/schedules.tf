@@ -32,7 +32,9 @@ module "schedules" {
         description  = "Rotates the signing key."
         expression   = var.settings.key_rotation
         function_arn = module.rotate_key.arn
-        input        = jsonencode({ action = "rotate" })
+        # The scheduled time names the epoch's key: the event given again rotates
+        # no second time.
+        input = "{\"action\":\"rotate\",\"scheduled_time\":\"<aws.scheduler.scheduled-time>\"}"
       }
     },
   )

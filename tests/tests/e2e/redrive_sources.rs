@@ -483,7 +483,7 @@ async fn of_a_rule_and_of_an_execution_that_was_stopped_the_request_is_fulfilled
     let (succeeded, report) = desk.redrive("executions-dlq", &["--contains", &soon]).await;
     assert!(succeeded, "{report}");
     assert_eq!(counts(&report), (2, 0, 0), "{report}");
-    world.closed(&[soon.clone()], SOON).await;
+    world.closed(std::slice::from_ref(&soon), SOON).await;
     until("both executions to end", SOON, async || {
         let mut found = executions(world, &soon).await;
         assert_eq!(found.len(), 3, "{found:?}");

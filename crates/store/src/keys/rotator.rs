@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{KeyEpoch, KeyEpochs, KeyKind, KeyTextError, LABEL_PREFIX, label, parse, write};
-use crate::{AwsError, Moment, StoreError};
+use crate::{AwsError, Moment, StoreError, scheduled_id};
 
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
@@ -39,7 +39,12 @@ pub enum Action {
     /// Make the published epochs agree with the secret.
     Reconcile,
     /// Start a new epoch with a new key.
-    Rotate,
+    Rotate {
+        /// The time that a schedule meant. Whatever delivers its event again
+        /// starts no further epoch.
+        #[serde(default)]
+        scheduled_time: Option<Timestamp>,
+    },
 }
 
 impl Action {
@@ -186,11 +191,17 @@ impl<K: KeyKind> Rotator<K> {
         }
     }
 
-    /// Does what was asked. `invocation` is the same in every delivery of it.
+    /// Does what was asked. `invocation` is the same in every delivery that
+    /// Lambda makes of it.
     pub async fn run(&self, action: Action, invocation: &str) -> Result<Newest, RotateError> {
         match action {
             Action::Reconcile => self.reconcile().await,
-            Action::Rotate => self.rotate(invocation).await,
+            Action::Rotate {
+                scheduled_time: Some(time),
+            } => self.rotate(&scheduled_id("rotate", time)).await,
+            Action::Rotate {
+                scheduled_time: None,
+            } => self.rotate(invocation).await,
         }
     }
 

@@ -10,6 +10,9 @@ use crate::test_util::{
     FakeAws, Reply, answer, condition_failed, done, epoch, items, refusal, secret, secret_key,
 };
 
+const ROTATE: Action = Action::Rotate {
+    scheduled_time: None,
+};
 const INVOCATION: &str = "0d9c2b5e-6a47-4c1b-8f00-1f2e3d4c5b6a";
 
 async fn run(aws: &FakeAws, action: Action) -> Result<Newest, RotateError> {
@@ -247,7 +250,7 @@ async fn a_rotation_writes_one_version_however_often_it_is_delivered() {
         )
         .on("UpdateSecretVersionStage", done())
         .on("PutItem", done());
-    let reply = run(&first, Action::Rotate).await.unwrap();
+    let reply = run(&first, ROTATE).await.unwrap();
     assert_eq!((reply.published, reply.epoch.epoch), (true, 2));
     let put = first.sent_once("PutSecretValue");
     assert_eq!(put["ClientRequestToken"], INVOCATION);
@@ -262,8 +265,27 @@ async fn a_rotation_writes_one_version_however_often_it_is_delivered() {
         )
         .on("UpdateSecretVersionStage", done())
         .on("PutItem", done());
-    run(&second, Action::Rotate).await.unwrap();
+    run(&second, ROTATE).await.unwrap();
     assert!(second.sent("PutSecretValue").is_empty());
+}
+
+#[tokio::test]
+async fn a_scheduled_rotation_is_one_whatever_delivers_it() {
+    let rotate: Action = serde_json::from_value(
+        json!({ "action": "rotate", "scheduled_time": "2026-01-31T12:00:00Z" }),
+    )
+    .unwrap();
+    let token = scheduled_id("rotate", "2026-01-31T12:00:00Z".parse().unwrap());
+    // The version that an earlier delivery wrote is there.
+    let written = current(&token, &key(9), &["AWSCURRENT"]);
+    let versions = versions(&json!({ "v1": ["AWSPREVIOUS"], token: ["AWSCURRENT"] }));
+    let aws = newest(1)
+        .always("DescribeSecret", versions)
+        .on("GetSecretValue", written)
+        .on("UpdateSecretVersionStage", done())
+        .on("PutItem", done());
+    run(&aws, rotate).await.unwrap();
+    assert!(aws.sent("PutSecretValue").is_empty());
 }
 
 #[tokio::test]
@@ -279,7 +301,7 @@ async fn a_rotation_whose_version_lost_its_labels_since_writes_no_other() {
             "GetSecretValue",
             current("v3", &secret_key(), &["AWSCURRENT", &own]),
         );
-    let reply = run(&aws, Action::Rotate).await.unwrap();
+    let reply = run(&aws, ROTATE).await.unwrap();
     assert_eq!((reply.published, reply.epoch.epoch), (false, 3));
 }
 
