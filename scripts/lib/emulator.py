@@ -49,6 +49,7 @@
     CORS settings. MiniStack refuses them.
 18. Batches of SQS under the permission of the single call, as on AWS. MiniStack asks for
     a permission by the batch's own name, which IAM does not know.
+19. Runs that end although their function is changed meanwhile. MiniStack kills them.
 
 The environment starts empty: no credentials, profile or proxy of the user reaches
 the functions, which inherit it.
@@ -103,7 +104,7 @@ PATCHED = {
     "lambda_svc": (
         "_LAMBDA_ASYNC_RETRY_BASE_SECONDS", "_LAMBDA_ASYNC_RETRY_MAX_SECONDS", "_account_region_from_function_config",
         "_emit_lambda_metrics", "_execute_function", "_execute_function_dispatch", "_execution_record_for_config",
-        "_get_func_record_for_ref", "invoke_async_with_retry",
+        "_get_func_record_for_ref", "_update_code", "_update_config", "invoke_async_with_retry", "release_worker",
     ),
     "scheduler": ("_SCHEDULE_TICK_INTERVAL", "_schedule_last_fired"),
     "sns": ("_deliver_to_lambda", "_deliver_to_sqs", "_topic_by_arn_any_scope"),
@@ -194,13 +195,12 @@ def fail(message):
 
 
 def load_services():
-    """MiniStack's app, its patched modules with the class of a function's process, and its
-    request scope; or a clear end where a pin and the patches disagree."""
+    """MiniStack's app, its patched modules with what runs functions, and its request scope;
+    or a clear end where a pin and the patches disagree."""
     try:
         version = importlib.metadata.version("ministack")
         import ministack.app
-        from ministack.core import iam_actions
-        from ministack.core.lambda_runtime import ProvidedWorker
+        from ministack.core import iam_actions, lambda_runtime
         from ministack.core.responses import request_scope
 
         services = {module: importlib.import_module(f"ministack.services.{module}") for module in PATCHED}
@@ -217,13 +217,16 @@ def load_services():
     for name in ("_HypercornConfig", "_run_ready_scripts", "_build_persistence_save_dict", "save_all", "main"):
         if not hasattr(ministack.app, name):
             missing.append(f"ministack.app.{name}")
-    if not hasattr(ProvidedWorker, "_drain_stderr_bounded"):
+    for name in ("ProvidedWorker", "_lock", "_workers", "kill_workers"):
+        if not hasattr(lambda_runtime, name):
+            missing.append(f"ministack.core.lambda_runtime.{name}")
+    if not hasattr(getattr(lambda_runtime, "ProvidedWorker", None), "_drain_stderr_bounded"):
         missing.append("ministack.core.lambda_runtime.ProvidedWorker._drain_stderr_bounded")
     if not hasattr(iam_actions, "extract_iam_action"):
         missing.append("ministack.core.iam_actions.extract_iam_action")
     if missing:
         fail(f"ministack {version} lacks what is patched here: {', '.join(missing)}")
-    services.update(worker_class=ProvidedWorker, iam_actions=iam_actions)
+    services.update(runtime=lambda_runtime, iam_actions=iam_actions)
     return ministack.app, argparse.Namespace(**services), request_scope
 
 
@@ -757,6 +760,32 @@ def patch_invocations(lambda_svc, cloudwatch, sqs, request_scope):
     lambda_svc.invoke_async_with_retry = invoke
 
 
+def patch_updates(lambda_svc, runtime):
+    """Lets a run end whose function is changed meanwhile."""
+    release = lambda_svc.release_worker
+
+    def sparing(update):
+        def update_idle(name, data):
+            with runtime._lock:
+                for key, workers in runtime._workers.items():
+                    if key.split(":")[-2] == name:
+                        for worker in workers:
+                            worker.retired = worker.in_use
+                        workers[:] = [worker for worker in workers if not worker.in_use]
+            return update(name, data)
+
+        return update_idle
+
+    def release_and_retire(worker):
+        release(worker)
+        if getattr(worker, "retired", False):
+            runtime.kill_workers([worker])
+
+    lambda_svc._update_code = sparing(lambda_svc._update_code)
+    lambda_svc._update_config = sparing(lambda_svc._update_config)
+    lambda_svc.release_worker = release_and_retire
+
+
 def patch_api(apigateway, cloudwatch):
     handle = apigateway._handle_execute_in_scope
 
@@ -937,7 +966,7 @@ def main():
     logging.getLogger("persistence").setLevel(logging.WARNING)
     patch_idle_connections(app._HypercornConfig)
     patch_batches(services.iam_actions)
-    patch_answers(services.worker_class)
+    patch_answers(services.runtime.ProvidedWorker)
     patch_alarms(cloudwatch, args.alarm_period)
     patch_alarm_description(cloudwatch)
     patch_log_metrics(cloudwatch, services.cloudwatch_logs)
@@ -945,6 +974,7 @@ def main():
     patch_targets(services.scheduler, services.eventbridge, services.lambda_svc, services.sqs, stepfunctions)
     patch_notifications(services.sns, services.lambda_svc, services.sqs)
     patch_invocations(services.lambda_svc, cloudwatch, services.sqs, request_scope)
+    patch_updates(services.lambda_svc, services.runtime)
     patch_api(services.apigateway, cloudwatch)
     patch_executions(stepfunctions)
     patch_table_state(services.dynamodb, type(services.dynamodb._tables))

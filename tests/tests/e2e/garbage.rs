@@ -295,8 +295,7 @@ async fn a_schedule_with_an_unusable_input_ends_in_its_dead_letter_queue() {
     }
 }
 
-/// The event of an asynchronous invocation that failed. AWS sends the event
-/// itself with its error as attributes; the emulator the record of it.
+/// The event of an asynchronous invocation that failed, from Lambda's record.
 pub(crate) fn event(letter: &Message) -> Option<Value> {
     let body: Value = serde_json::from_str(letter.body()?).ok()?;
     body.get("requestPayload").cloned()
