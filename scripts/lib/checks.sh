@@ -43,16 +43,30 @@ check_terraform-validate() {
   terraform_in validate -no-color
 }
 
-# Every folder of terraform/ that has tests, each with what it needs of its own.
+# Every folder of terraform/ that has tests, each with what it needs of its own. A file
+# of tests is a process of its own, two at a time, the largest first: together they take
+# as long as the largest alone.
 check_terraform-test() {
-  local root roots
+  local root roots status
   roots=$(find terraform -name '*.tftest.hcl' ! -path '*/.terraform/*' -exec dirname {} \; | sed 's#/tests$##' | sort -u)
   if [[ -z $roots ]]; then echo "terraform/ has no tests" && return 1; fi
   for root in $roots; do
     echo "--- $root"
     export TF_DATA_DIR=$CHECK_DIR/${root//\//-}
     if [[ $root == terraform ]]; then TF_DATA_DIR=$CHECK_DIR/terraform; fi
-    (cd "$root" && "$TERRAFORM" init -no-color -backend=false >/dev/null && "$TERRAFORM" test -no-color)
+    TESTS_OUT=$CHECK_DIR/terraform-tests
+    export TERRAFORM TESTS_OUT
+    rm -rf "$TESTS_OUT"
+    mkdir -p "$TESTS_OUT"
+    (
+      cd "$root"
+      "$TERRAFORM" init -no-color -backend=false >/dev/null || exit
+      # shellcheck disable=SC2016  # expanded by the inner shell
+      wc -c tests/*.tftest.hcl | sort -rn | awk '$2 != "total" { print $2 }' |
+        xargs -P 2 -n 1 bash -c '"$TERRAFORM" test -no-color -filter="$1" >"$TESTS_OUT/${1##*/}.log" 2>&1' bash
+    ) && status=0 || status=$?
+    cat "$TESTS_OUT"/*.log
+    if ((status != 0)); then return "$status"; fi
   done
 }
 

@@ -15,13 +15,17 @@ pub trait Coded: std::error::Error {
 }
 
 /// The whole chain of causes as one line for a log. It is internal text: it
-/// may name resources, so it never goes into an HTTP reply.
+/// may name resources, so it never goes into an HTTP reply. A cause that the
+/// error before it has repeated is named once.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
         source = cause.source();
     }
     text
@@ -32,26 +36,31 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Outer(std::num::ParseIntError);
+    struct Outer(&'static str, std::num::ParseIntError);
 
     impl std::fmt::Display for Outer {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("the height is not a number")
+            f.write_str(self.0)
         }
     }
 
     impl std::error::Error for Outer {
         fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-            Some(&self.0)
+            Some(&self.1)
         }
     }
 
     #[test]
     fn a_chain_names_every_cause_once() {
-        let inner = "x".parse::<u64>().unwrap_err();
-        assert_eq!(
-            chain(&Outer(inner)),
-            "the height is not a number: invalid digit found in string"
-        );
+        for outer in [
+            "the height is not a number",
+            "the height is not a number: invalid digit found in string",
+        ] {
+            let inner = "x".parse::<u64>().unwrap_err();
+            assert_eq!(
+                chain(&Outer(outer, inner)),
+                "the height is not a number: invalid digit found in string"
+            );
+        }
     }
 }
