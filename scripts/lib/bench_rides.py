@@ -33,6 +33,11 @@ HIGHEST_RATE = 5000
 RECORDED_WITHIN = 120
 LETTERS_WITHIN = 60
 PAIRS_EVERY = 0.5
+# After a stage that was too much, its leftovers must not count against the next one:
+# so many calls in a row that are quick, and how long that may take to come.
+QUICK_CALLS = 20
+QUICK_MS = 100
+QUIET_WITHIN = 300
 NO_TABLE = "no-such-table"
 PROCESSOR = Path(__file__).with_name("rides_load.js")
 
@@ -331,10 +336,28 @@ def search(held, first):
     return low, high
 
 
+def wait_until_quiet(rides):
+    """Ends where the stack answers quickly again, or says that it does not."""
+    connection, deadline, quick = rides.connection(), time.monotonic() + QUIET_WITHIN, 0
+    while quick < QUICK_CALLS and time.monotonic() < deadline:
+        began = time.perf_counter()
+        try:
+            answered = rides.fleet_through_gateway(connection)
+        except (OSError, ValueError, http.client.HTTPException):
+            answered = False
+            connection.close()
+        quick = quick + 1 if answered and (time.perf_counter() - began) * 1000 <= QUICK_MS else 0
+        time.sleep(0.1)
+    connection.close()
+    if quick < QUICK_CALLS:
+        note(f"the stack is not quiet {QUIET_WITHIN} s after the last stage")
+
+
 def highest_rate(rides, artillery, first, folder):
     stages = []
 
     def held(rate):
+        wait_until_quiet(rides)
         before = rides.records()
         run, replies = load(rides, artillery, rate, STAGE_SECONDS, folder)
         found = wait_for_records(rides, replies, before, RECORDED_WITHIN)
