@@ -81,21 +81,17 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
-    // Verifying needs no deployment, and most questions of cost need none.
-    match &args.command {
-        Command::Vrf(vrf::Command::Verify(verify)) => return verify.run(output),
-        Command::Oracle(oracle::Command::Verify(verify)) => return verify.run(output),
-        Command::Cost(cost) => return cost.run(args.stack.as_deref(), output).await,
-        _ => {}
-    }
-    let stack = Stack::load(args.stack.as_deref())?;
+    let load = || Stack::load(args.stack.as_deref());
     match args.command {
-        Command::Vrf(command) => command.run(&stack, output).await,
-        Command::Oracle(command) => command.run(&stack, output).await,
-        Command::Rides(command) => command.run(&stack, output).await,
-        Command::Status => status::run(&stack, output).await,
-        Command::Dlq(command) => command.run(&stack, output).await,
+        // Verifying needs no deployment, and most questions of cost need none.
+        Command::Vrf(vrf::Command::Verify(verify)) => verify.run(output),
+        Command::Oracle(oracle::Command::Verify(verify)) => verify.run(output),
         Command::Cost(cost) => cost.run(args.stack.as_deref(), output).await,
-        Command::Demo(demo) => demo.run(&stack, output).await,
+        Command::Vrf(command) => command.run(&load()?, output).await,
+        Command::Oracle(command) => command.run(&load()?, output).await,
+        Command::Rides(command) => command.run(&load()?, output).await,
+        Command::Status => status::run(&load()?, output).await,
+        Command::Dlq(command) => command.run(&load()?, output).await,
+        Command::Demo(demo) => demo.run(&load()?, output).await,
     }
 }

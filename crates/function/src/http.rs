@@ -17,12 +17,29 @@ pub trait Public: Coded {
     /// The HTTP status.
     fn status(&self) -> u16;
 
-    /// What is wrong and what was expected, for the caller's eyes.
-    fn detail(&self) -> String;
+    /// What is wrong and what was expected, for the caller's eyes. Of what is
+    /// wrong on our side it says whether to try again, and nothing else.
+    fn detail(&self) -> String {
+        if self.status() < 500 {
+            self.to_string()
+        } else {
+            our_fault(self.retryable()).to_owned()
+        }
+    }
 
     /// Seconds after which the same request may succeed.
     fn retry_after(&self) -> Option<u32> {
         self.retryable().then_some(1)
+    }
+}
+
+/// What a caller is told of an error on our side.
+#[must_use]
+pub fn our_fault(retryable: bool) -> &'static str {
+    if retryable {
+        "the service cannot answer now; the same request may succeed later"
+    } else {
+        "the service cannot answer; its operator finds the reason in the log"
     }
 }
 
@@ -122,10 +139,6 @@ impl Public for BodyError {
             Self::TooLarge(_) => 413,
             Self::NotBase64(_) => 400,
         }
-    }
-
-    fn detail(&self) -> String {
-        self.to_string()
     }
 }
 

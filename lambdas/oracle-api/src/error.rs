@@ -61,14 +61,4 @@ impl Public for ApiError {
             Self::Store(_) => 500,
         }
     }
-
-    fn detail(&self) -> String {
-        if self.status() < 500 {
-            self.to_string()
-        } else if self.retryable() {
-            "the service cannot answer now; the same request may succeed later".to_owned()
-        } else {
-            "the service cannot answer; its operator finds the reason in the log".to_owned()
-        }
-    }
 }

@@ -5,7 +5,7 @@ use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use aws_types::SdkConfig;
 use offchain_codes::Coded;
 use offchain_function::config::{ConfigError, Env};
-use offchain_function::http::{Public, json, problem};
+use offchain_function::http::{Public, json, our_fault, problem};
 use offchain_function::{Handler, config};
 use offchain_rides::Unicorn;
 use offchain_store::StoreError;
@@ -54,12 +54,7 @@ impl Public for FleetError {
     fn detail(&self) -> String {
         match self {
             Self::Empty => self.to_string(),
-            Self::Store(error) if error.retryable() => {
-                "the service cannot answer now; the same request may succeed later".to_owned()
-            }
-            Self::Store(_) => {
-                "the service cannot answer; its operator finds the reason in the log".to_owned()
-            }
+            Self::Store(error) => our_fault(error.retryable()).to_owned(),
         }
     }
 }
