@@ -1,10 +1,12 @@
 //! An SQS queue that takes JSON messages.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::MessageAttributeValue;
+use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
+use jiff::Timestamp;
 use offchain_codes::{Coded, chain};
+use offchain_redrive::{DeadLetter, Destination};
 use serde::Serialize;
 
 use crate::StoreError;
@@ -82,6 +84,46 @@ impl Queue {
             .await?;
         Ok(())
     }
+}
+
+/// When a message was sent, where SQS was asked to tell.
+#[must_use]
+pub fn sent(message: &Message) -> Option<Timestamp> {
+    let sent = system(message, &MessageSystemAttributeName::SentTimestamp)?;
+    Timestamp::from_millisecond(sent.parse().ok()?).ok()
+}
+
+/// A message's attributes, as far as they are text.
+#[must_use]
+pub fn attributes(message: &Message) -> BTreeMap<String, String> {
+    let attributes = message.message_attributes.iter().flatten();
+    attributes
+        .filter_map(|(name, value)| Some((name.clone(), value.string_value.clone()?)))
+        .collect()
+}
+
+/// What a message of a dead-letter queue means, whose letters go to `default`
+/// where they name no destination themselves.
+#[must_use]
+pub fn dead_letter(message: &Message, default: Option<&Destination>) -> DeadLetter {
+    let receives = system(
+        message,
+        &MessageSystemAttributeName::ApproximateReceiveCount,
+    )
+    .and_then(|count| count.parse().ok())
+    .unwrap_or(0);
+    let message = offchain_redrive::Message {
+        id: message.message_id.as_deref().unwrap_or_default(),
+        body: message.body.as_deref().unwrap_or_default(),
+        attributes: &attributes(message),
+        sent: sent(message),
+        receives,
+    };
+    DeadLetter::of(&message, default)
+}
+
+fn system<'a>(message: &'a Message, name: &MessageSystemAttributeName) -> Option<&'a String> {
+    message.attributes.as_ref()?.get(name)
 }
 
 fn text(value: &str) -> Result<MessageAttributeValue, StoreError> {

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, Message as SqsMessage, MessageSystemAttributeName,
+    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName,
 };
-use jiff::Timestamp;
-use offchain_redrive::{DeadLetter, Destination, Message};
+use offchain_redrive::{DeadLetter, Destination};
 use offchain_store::AwsError;
+use offchain_store::queue::{attributes, dead_letter};
 
 /// The most messages that one look reads.
 const MOST: usize = 2000;
@@ -140,37 +140,12 @@ impl<'a> DeadLetterQueue<'a> {
 }
 
 impl Held {
-    fn new(message: SqsMessage, default: Option<&Destination>) -> Self {
-        let system = message.attributes.unwrap_or_default();
-        let attributes: BTreeMap<String, String> = message
-            .message_attributes
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.string_value?)))
-            .collect();
-        let id = message.message_id.unwrap_or_default();
-        let body = message.body.unwrap_or_default();
-        let letter = DeadLetter::of(
-            &Message {
-                id: &id,
-                body: &body,
-                attributes: &attributes,
-                sent: system
-                    .get(&MessageSystemAttributeName::SentTimestamp)
-                    .and_then(|sent| sent.parse().ok())
-                    .and_then(|sent| Timestamp::from_millisecond(sent).ok()),
-                receives: system
-                    .get(&MessageSystemAttributeName::ApproximateReceiveCount)
-                    .and_then(|count| count.parse().ok())
-                    .unwrap_or(0),
-            },
-            default,
-        );
+    fn new(message: Message, default: Option<&Destination>) -> Self {
         Self {
+            attributes: attributes(&message),
+            letter: dead_letter(&message, default),
             receipt: message.receipt_handle.unwrap_or_default(),
-            body,
-            attributes,
-            letter,
+            body: message.body.unwrap_or_default(),
         }
     }
 }

@@ -12,6 +12,7 @@ use clap::Args;
 use jiff::Timestamp;
 use offchain_redrive::{DeadLetter, Destination, Fingerprint, Source};
 use offchain_store::AwsError;
+use offchain_store::queue::{dead_letter, sent};
 use offchain_store::redrive::{Attempt, Entry, Ledger};
 use serde::Serialize;
 use serde_json::Value;
@@ -96,7 +97,7 @@ impl Show {
         let messages = peek(&Client::new(config), &queue.url, limit).await?;
         let mut shown = Vec::new();
         for message in &messages {
-            let letter = letter(message, default);
+            let letter = dead_letter(message, default);
             let entry = match &ledger {
                 Some(ledger) => ledger.load(&letter.fingerprint).await?,
                 None => None,
@@ -175,36 +176,6 @@ async fn release(client: &Client, url: &str, messages: &[Message]) -> Result<(),
             .map_err(AwsError::from)?;
     }
     Ok(())
-}
-
-fn system<'a>(message: &'a Message, name: &MessageSystemAttributeName) -> Option<&'a String> {
-    message.attributes.as_ref()?.get(name)
-}
-
-fn sent(message: &Message) -> Option<Timestamp> {
-    let sent = system(message, &MessageSystemAttributeName::SentTimestamp)?;
-    Timestamp::from_millisecond(sent.parse().ok()?).ok()
-}
-
-fn letter(message: &Message, default: Option<&Destination>) -> DeadLetter {
-    let attributes = message.message_attributes.iter().flatten();
-    let attributes: BTreeMap<String, String> = attributes
-        .filter_map(|(name, value)| Some((name.clone(), value.string_value.clone()?)))
-        .collect();
-    let receives = system(
-        message,
-        &MessageSystemAttributeName::ApproximateReceiveCount,
-    )
-    .and_then(|count| count.parse().ok())
-    .unwrap_or(0);
-    let message = offchain_redrive::Message {
-        id: message.message_id.as_deref().unwrap_or_default(),
-        body: message.body.as_deref().unwrap_or_default(),
-        attributes: &attributes,
-        sent: sent(message),
-        receives,
-    };
-    DeadLetter::of(&message, default)
 }
 
 /// The JSON that a text holds, else the text.
