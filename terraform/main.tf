@@ -33,6 +33,12 @@ locals {
     secret_recovery_days = var.secret_recovery_days
     alarm_topic_arn      = module.alarms.topic_arn
   }
+
+  # A claim is kept waiting for its block on purpose.
+  api_alarms = {
+    client_errors = var.api_alarms.client_errors
+    latency_ms    = coalesce(var.api_alarms.latency_ms, 3000 + 1000 * try(var.faucet.wait_seconds, 0))
+  }
 }
 
 module "alarms" {
@@ -48,7 +54,7 @@ module "http_api" {
 
   name               = var.name
   throttling         = var.api_throttling
-  alarms             = var.api_alarms
+  alarms             = local.api_alarms
   log_retention_days = var.log_retention_days
   alarm_topic_arn    = module.alarms.topic_arn
 }
@@ -85,6 +91,18 @@ module "rides" {
   shared   = local.shared
 }
 
+module "faucet" {
+  source = "./modules/faucet"
+  count  = var.faucet == null ? 0 : 1
+
+  name            = var.name
+  settings        = var.faucet
+  nodes           = length(var.faucet_nodes) > 0 ? var.faucet_nodes : var.faucet.chain.nodes
+  definition_path = "${path.module}/../statemachines/faucet-payout.asl.json"
+  api             = module.http_api
+  shared          = local.shared
+}
+
 # For the dead letter queues of all of them.
 module "redrive" {
   source = "./modules/redrive"
@@ -97,5 +115,6 @@ module "redrive" {
     [for vrf in module.vrf : vrf.dead_letter_queues],
     [for oracle in module.oracle : oracle.dead_letter_queues],
     [for rides in module.rides : rides.dead_letter_queues],
+    [for faucet in module.faucet : faucet.dead_letter_queues],
   )...)
 }

@@ -9,10 +9,12 @@ output "stack" {
       [for vrf in module.vrf : vrf.queues],
       [for oracle in module.oracle : oracle.queues],
       [for rides in module.rides : rides.queues],
+      [for faucet in module.faucet : faucet.queues],
     )...)
     vrf     = one([for vrf in module.vrf : vrf.stack])
     oracle  = one([for oracle in module.oracle : oracle.stack])
     rides   = one([for rides in module.rides : rides.stack])
+    faucet  = one([for faucet in module.faucet : faucet.stack])
     redrive = module.redrive.stack
   }
 }

@@ -96,10 +96,10 @@ variable "api_throttling" {
 }
 
 variable "api_alarms" {
-  description = "Where the HTTP API's alarms ring: client_errors, answers with 4xx in 5 minutes; latency_ms, what one request in a hundred takes. Answers with 5xx always ring."
+  description = "Where the HTTP API's alarms ring: client_errors, answers with 4xx in 5 minutes; latency_ms, what one request in a hundred takes, null for 3000 and with a faucet its wait_seconds more. Answers with 5xx always ring."
   type = object({
     client_errors = optional(number, 500)
-    latency_ms    = optional(number, 3000)
+    latency_ms    = optional(number)
   })
   default  = {}
   nullable = false
@@ -111,8 +111,8 @@ variable "api_alarms" {
 
   # API Gateway gives up an integration after 30 s.
   validation {
-    condition     = var.api_alarms.latency_ms >= 1 && var.api_alarms.latency_ms <= 30000 && floor(var.api_alarms.latency_ms) == var.api_alarms.latency_ms
-    error_message = "api_alarms.latency_ms must be a whole number from 1 to 30000; got ${var.api_alarms.latency_ms}."
+    condition     = var.api_alarms.latency_ms == null ? true : var.api_alarms.latency_ms >= 1 && var.api_alarms.latency_ms <= 30000 && floor(var.api_alarms.latency_ms) == var.api_alarms.latency_ms
+    error_message = "api_alarms.latency_ms must be a whole number from 1 to 30000, or null; got ${coalesce(var.api_alarms.latency_ms, "null")}."
   }
 }
 
@@ -374,7 +374,7 @@ variable "oracle" {
   }
 
   validation {
-    condition     = try(var.oracle.table_name, null) == null ? true : !contains([for table in ["dead-letters", "oracle-feeds", "oracle-keys", "rides", "rides-fleet", "vrf", "vrf-keys"] : "${var.name}-${table}"], var.oracle.table_name)
+    condition     = try(var.oracle.table_name, null) == null ? true : !contains([for table in ["dead-letters", "faucet", "faucet-limits", "faucet-locks", "faucet-payouts", "oracle-feeds", "oracle-keys", "rides", "rides-fleet", "vrf", "vrf-keys"] : "${var.name}-${table}"], var.oracle.table_name)
     error_message = "oracle.table_name must not be the name of another table of the suite; got ${jsonencode(try(var.oracle.table_name, null))}."
   }
 
@@ -595,6 +595,309 @@ variable "rides" {
   validation {
     condition     = length(try(var.rides.fleet, {})) <= 100
     error_message = "rides.fleet must have at most 100 unicorns; got ${length(try(var.rides.fleet, {}))}."
+  }
+}
+
+variable "faucet" {
+  description = <<-EOT
+    A faucet, which gives test coins to whoever asks; null leaves it out. Its routes and its page are public.
+
+    network: the testnet's name, as the page and GET / have it.
+    chain: kind cosmos or evm; chain_id: such as cosmoshub-4, or 31337. A node: url of an EVM node's JSON-RPC or a Cosmos node's REST interface, rpc_url of a Cosmos node's CometBFT RPC; in order of preference. Their URLs stand in the state and in the functions' environments, readable to whoever may read those: give none whose access key must stay secret.
+      Of a Cosmos chain: prefix of its addresses, denom that is paid out, fee_denom (null for denom), gas_price, gas of a transaction with one transfer and gas_each further one, memo, timeout_blocks after which it is void. Of an EVM chain: max_fee_wei and priority_fee_wei a unit of gas.
+    symbol, decimals: of the coin, for those who read. amount: that a claim gets, in the smallest unit, as are all sums.
+    origins: of pages that may claim, such as https://example.org; "*" for any. The faucet's own page always may.
+    trusted_proxies: how many of them stand before the API and name the caller in X-Forwarded-For. 0: none, and the header is not believed.
+    throttle: requests of one source, on average and at once. address_cooldown_seconds: from one claim of an address to the next. source: claims in a window of one source. daily_budget: of all claims together.
+    captcha: provider recaptcha, hcaptcha or turnstile; site_key; hosts of the pages it is solved on; action; verify_url in place of the provider's. `offchain faucet captcha` stores its secret. null for none.
+    proof_of_work: bits of the challenge that is demanded where there is no captcha; each doubles the work; 0 for none. valid_seconds: how long it may take.
+    wait_seconds: how long a claim's caller is kept waiting for the block. claim_deadline_seconds: after this a claim that was not paid expires.
+    batch: transfers in one transaction, where the chain can. in_flight: transactions that wait for a block at once. confirmations: blocks until a payout is final, its own included. attempts: payouts that a claim may fail in. bump_seconds: after this a waiting transaction is replaced by one with a higher fee. block_seconds: the chain's time from block to block. settle_deadline_seconds: after this a payout that is not settled raises an alarm. lease_seconds: after this a payer that is gone is replaced.
+    low_balance: below it the alarm rings; null for 100 times the amount. oldest_unpaid_alarm_seconds: the alarm rings where a claim waits longer.
+    retention_days: how long a claim is kept. send: false answers claims and sends nothing.
+  EOT
+  type = object({
+    network = optional(string, "testnet")
+    chain = object({
+      kind     = string
+      chain_id = string
+      nodes = optional(list(object({
+        url     = string
+        rpc_url = optional(string)
+      })), [])
+      prefix           = optional(string)
+      denom            = optional(string)
+      fee_denom        = optional(string)
+      gas_price        = optional(string, "0.025")
+      gas              = optional(number, 120000)
+      gas_each         = optional(number, 50000)
+      memo             = optional(string, "faucet drop")
+      timeout_blocks   = optional(number, 20)
+      max_fee_wei      = optional(string, "100000000000")
+      priority_fee_wei = optional(string, "1000000000")
+    })
+    symbol          = string
+    decimals        = number
+    amount          = string
+    origins         = optional(list(string), [])
+    trusted_proxies = optional(number, 0)
+    throttle = optional(object({
+      per_minute = optional(number, 10)
+      burst      = optional(number, 10)
+    }), {})
+    address_cooldown_seconds = optional(number, 86400)
+    source = optional(object({
+      claims         = optional(number, 5)
+      window_seconds = optional(number, 86400)
+    }), {})
+    daily_budget = string
+    captcha = optional(object({
+      provider   = string
+      site_key   = string
+      hosts      = list(string)
+      action     = optional(string)
+      verify_url = optional(string)
+    }))
+    proof_of_work = optional(object({
+      bits          = optional(number, 18)
+      valid_seconds = optional(number, 300)
+    }), {})
+    wait_seconds                = optional(number, 15)
+    claim_deadline_seconds      = optional(number, 3600)
+    batch                       = optional(number, 50)
+    in_flight                   = optional(number, 4)
+    confirmations               = optional(number, 1)
+    attempts                    = optional(number, 3)
+    bump_seconds                = optional(number, 60)
+    block_seconds               = optional(number, 5)
+    settle_deadline_seconds     = optional(number, 3600)
+    lease_seconds               = optional(number, 60)
+    low_balance                 = optional(string)
+    oldest_unpaid_alarm_seconds = optional(number, 600)
+    retention_days              = optional(number, 30)
+    send                        = optional(bool, true)
+  })
+  default = null
+
+  validation {
+    condition     = var.faucet == null ? true : can(regex("^[a-z][a-z0-9-]{0,31}$", var.faucet.network))
+    error_message = "faucet.network must be 1 to 32 lower-case letters, digits and hyphens, the first a letter; got ${jsonencode(try(var.faucet.network, null))}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : contains(["cosmos", "evm"], var.faucet.chain.kind)
+    error_message = "faucet.chain.kind must be cosmos or evm; got ${jsonencode(try(var.faucet.chain.kind, null))}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : can(regex(var.faucet.chain.kind == "evm" ? "^[1-9][0-9]{0,14}$" : "^[A-Za-z0-9._-]{1,50}$", var.faucet.chain.chain_id))
+    error_message = "faucet.chain.chain_id must be 1 to 50 letters, digits, dots, underscores and hyphens, or of an EVM chain a whole number, such as 31337; got ${jsonencode(try(var.faucet.chain.chain_id, null))}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : length(concat(var.faucet_nodes, var.faucet.chain.nodes)) > 0
+    error_message = "faucet.chain.nodes or faucet_nodes must name a node of the chain, such as { url = \"http://127.0.0.1:8545\" }; both are empty."
+  }
+
+  # What stands here may hold an access key, so it is not shown.
+  validation {
+    condition     = alltrue([for url in flatten([for node in try(var.faucet.chain.nodes, []) : concat([node.url], node.rpc_url[*])]) : can(regex("^https?://[^@[:space:]]+$", url))])
+    error_message = "faucet.chain.nodes: url and rpc_url must be http:// or https:// URLs without user name, password and blanks."
+  }
+
+  validation {
+    condition     = try(var.faucet.chain.kind, null) == "evm" ? length(flatten([for node in concat(var.faucet_nodes, var.faucet.chain.nodes) : node.rpc_url[*]])) == 0 : true
+    error_message = "faucet.chain.nodes: rpc_url is of a Cosmos node; url is an EVM node's JSON-RPC."
+  }
+
+  validation {
+    condition     = try(var.faucet.chain.kind, null) == "cosmos" ? can(regex("^[a-z][a-z0-9]{0,31}$", var.faucet.chain.prefix)) : true
+    error_message = "faucet.chain.prefix must be what the addresses of a Cosmos chain begin with, 1 to 32 lower-case letters and digits, such as cosmos; got ${jsonencode(try(var.faucet.chain.prefix, null))}."
+  }
+
+  validation {
+    condition = try(var.faucet.chain.kind, null) == "cosmos" ? alltrue([
+      for denom in concat([var.faucet.chain.denom], var.faucet.chain.fee_denom[*]) : can(regex("^[a-zA-Z][a-zA-Z0-9/:._-]{2,127}$", denom))
+    ]) : true
+    error_message = "faucet.chain.denom, and fee_denom unless null, must be a coin of a Cosmos chain, 3 to 128 characters, such as uatom; got ${jsonencode(try([var.faucet.chain.denom, var.faucet.chain.fee_denom], null))}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : can(regex("^[0-9]{1,18}(\\.[0-9]{1,18})?$", var.faucet.chain.gas_price))
+    error_message = "faucet.chain.gas_price must be a decimal number, such as 0.025; got ${jsonencode(try(var.faucet.chain.gas_price, null))}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : can(regex("^.{0,256}$", var.faucet.chain.memo))
+    error_message = "faucet.chain.memo must be one line of at most 256 characters."
+  }
+
+  validation {
+    condition = var.faucet == null ? true : alltrue([for name, range in local.faucet_chain_ranges :
+      try(var.faucet.chain[name] == floor(min(max(var.faucet.chain[name], range[0]), range[1])), false)
+    ])
+    error_message = "faucet.chain: ${join(", ", [for name, range in local.faucet_chain_ranges : "${name} must be a whole number from ${range[0]} to ${range[1]}"])}; got ${jsonencode({ for name, range in local.faucet_chain_ranges : name => try(var.faucet.chain[name], null) })}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : alltrue([for fee in [var.faucet.chain.max_fee_wei, var.faucet.chain.priority_fee_wei] : can(regex("^[1-9][0-9]{0,17}$", fee))])
+    error_message = "faucet.chain: max_fee_wei and priority_fee_wei must be whole numbers from 1, of at most 18 digits; got ${jsonencode(try([var.faucet.chain.max_fee_wei, var.faucet.chain.priority_fee_wei], null))}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : try(tonumber(var.faucet.chain.priority_fee_wei) <= tonumber(var.faucet.chain.max_fee_wei), false)
+    error_message = "faucet.chain.priority_fee_wei must be at most max_fee_wei, which it is a part of; got ${jsonencode(try([var.faucet.chain.priority_fee_wei, var.faucet.chain.max_fee_wei], null))}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : can(regex("^[^[:space:]]{1,16}$", var.faucet.symbol))
+    error_message = "faucet.symbol must be 1 to 16 characters without blanks, such as ETH; got ${jsonencode(try(var.faucet.symbol, null))}."
+  }
+
+  # A sum fits into 128 bits, and so do a hundred.
+  validation {
+    condition     = alltrue([for sum in try(concat([var.faucet.amount, var.faucet.daily_budget], var.faucet.low_balance[*]), []) : can(regex("^[1-9][0-9]{0,35}$", sum))])
+    error_message = "faucet: amount, daily_budget and low_balance must be whole numbers of at most 36 digits, in the smallest unit and from 1; got ${jsonencode(try([var.faucet.amount, var.faucet.daily_budget, var.faucet.low_balance], null))}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : try(parseint(var.faucet.daily_budget, 10) >= parseint(var.faucet.amount, 10), false)
+    error_message = "faucet.daily_budget must be at least amount, or no claim could be paid; got ${jsonencode(try([var.faucet.daily_budget, var.faucet.amount], null))}."
+  }
+
+  validation {
+    condition     = alltrue([for origin in try(var.faucet.origins, []) : can(regex("^([*]|https?://([a-z0-9.-]+|\\[[0-9a-f:.]+\\])(:[0-9]{1,5})?)$", origin))])
+    error_message = "faucet.origins must be origins as browsers name them, scheme and host in lower case without a path, such as https://example.org, or \"*\"; got ${jsonencode(try(var.faucet.origins, null))}."
+  }
+
+  validation {
+    condition = var.faucet == null ? true : alltrue([for name, range in local.faucet_ranges :
+      try(var.faucet[name] == floor(min(max(var.faucet[name], range[0]), range[1])), false)
+    ])
+    error_message = "faucet: these must be whole numbers: ${join("; ", [for name, range in local.faucet_ranges : "${name} from ${range[0]} to ${range[1]}, got ${try(var.faucet[name], "null")}" if try(var.faucet[name] != floor(min(max(var.faucet[name], range[0]), range[1])), true)])}."
+  }
+
+  validation {
+    condition = alltrue([for value in try([var.faucet.throttle.per_minute, var.faucet.throttle.burst, var.faucet.source.claims], []) :
+      value == floor(min(max(value, 1), 1000000))
+    ])
+    error_message = "faucet: throttle.per_minute, throttle.burst and source.claims must be whole numbers from 1 to 1000000; got ${jsonencode(try([var.faucet.throttle.per_minute, var.faucet.throttle.burst, var.faucet.source.claims], null))}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : var.faucet.source.window_seconds == floor(min(max(var.faucet.source.window_seconds, 1), 31536000))
+    error_message = "faucet.source.window_seconds must be a whole number from 1 to 31536000; got ${try(var.faucet.source.window_seconds, "null")}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : var.faucet.proof_of_work.bits == floor(min(max(var.faucet.proof_of_work.bits, 0), 32))
+    error_message = "faucet.proof_of_work.bits must be a whole number from 1 to 32, or 0 for no proof of work; got ${try(var.faucet.proof_of_work.bits, "null")}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : var.faucet.proof_of_work.valid_seconds == floor(min(max(var.faucet.proof_of_work.valid_seconds, 30), 3600))
+    error_message = "faucet.proof_of_work.valid_seconds must be a whole number from 30 to 3600; got ${try(var.faucet.proof_of_work.valid_seconds, "null")}."
+  }
+
+  validation {
+    condition     = try(var.faucet.captcha, null) == null ? true : contains(["recaptcha", "hcaptcha", "turnstile"], var.faucet.captcha.provider)
+    error_message = "faucet.captcha.provider must be recaptcha, hcaptcha or turnstile; got ${jsonencode(try(var.faucet.captcha.provider, null))}."
+  }
+
+  validation {
+    condition     = try(var.faucet.captcha, null) == null ? true : can(regex("^[A-Za-z0-9_-]{1,128}$", var.faucet.captcha.site_key))
+    error_message = "faucet.captcha.site_key must be the provider's public key of the site, 1 to 128 letters, digits, underscores and hyphens; got ${jsonencode(try(var.faucet.captcha.site_key, null))}."
+  }
+
+  validation {
+    condition = try(var.faucet.captcha, null) == null ? true : length(var.faucet.captcha.hosts) > 0 && alltrue([
+      for host in var.faucet.captcha.hosts : can(regex("^[a-z0-9.-]{1,253}$", host))
+    ])
+    error_message = "faucet.captcha.hosts must be the hosts of the pages that the captcha is solved on, at least one, lower-case, without scheme and port; got ${jsonencode(try(var.faucet.captcha.hosts, null))}."
+  }
+
+  validation {
+    condition     = try(var.faucet.captcha.action, null) == null ? true : can(regex("^[A-Za-z0-9/_-]{1,100}$", var.faucet.captcha.action))
+    error_message = "faucet.captcha.action must be 1 to 100 letters, digits, slashes, underscores and hyphens, or null; got ${jsonencode(try(var.faucet.captcha.action, null))}."
+  }
+
+  validation {
+    condition     = try(var.faucet.captcha.provider, null) == "hcaptcha" ? var.faucet.captcha.action == null : true
+    error_message = "faucet.captcha.action must be null with hcaptcha, which knows no actions; got ${jsonencode(try(var.faucet.captcha.action, null))}."
+  }
+
+  validation {
+    condition     = try(var.faucet.captcha.verify_url, null) == null ? true : can(regex("^https?://[^@[:space:]]+$", var.faucet.captcha.verify_url))
+    error_message = "faucet.captcha.verify_url must be an http:// or https:// URL without user name, password and blanks, or null."
+  }
+
+  # Lambda's environment ends at 4 KB; what has a length of its own gets half of it.
+  validation {
+    condition     = var.faucet == null ? true : length(jsonencode([length(var.faucet_nodes) > 0 ? var.faucet_nodes : var.faucet.chain.nodes, var.faucet.chain.memo, var.faucet.origins, var.faucet.captcha])) <= 2048
+    error_message = "faucet: nodes, memo, origins and captcha together must be at most 2048 characters as JSON, or the functions' environment would be too long."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : var.faucet.bump_seconds >= var.faucet.block_seconds && var.faucet.bump_seconds < var.faucet.settle_deadline_seconds
+    error_message = "faucet.bump_seconds must be at least block_seconds, or a transaction would be replaced before a block could take it, and less than settle_deadline_seconds; got ${try(var.faucet.bump_seconds, "null")}, ${try(var.faucet.block_seconds, "null")} and ${try(var.faucet.settle_deadline_seconds, "null")}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : var.faucet.settle_deadline_seconds >= var.faucet.block_seconds * (var.faucet.confirmations + 1)
+    error_message = "faucet.settle_deadline_seconds must be at least block_seconds times (confirmations + 1), or no payout could be final in time; got ${try(var.faucet.settle_deadline_seconds, "null")}, ${try(var.faucet.block_seconds, "null")} and ${try(var.faucet.confirmations, "null")}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : var.faucet.oldest_unpaid_alarm_seconds < var.faucet.claim_deadline_seconds
+    error_message = "faucet.oldest_unpaid_alarm_seconds must be less than claim_deadline_seconds, when a claim expires and waits no more; got ${try(var.faucet.oldest_unpaid_alarm_seconds, "null")} and ${try(var.faucet.claim_deadline_seconds, "null")}."
+  }
+
+  validation {
+    condition     = var.faucet == null ? true : 86400 * var.faucet.retention_days >= var.faucet.claim_deadline_seconds + var.faucet.settle_deadline_seconds
+    error_message = "faucet.retention_days must outlast a claim: claim_deadline_seconds + settle_deadline_seconds; got ${try(var.faucet.retention_days, "null")} days, ${try(var.faucet.claim_deadline_seconds, "null")} s and ${try(var.faucet.settle_deadline_seconds, "null")} s."
+  }
+}
+
+# From and to.
+locals {
+  faucet_ranges = {
+    decimals                 = [0, 36]
+    trusted_proxies          = [0, 10]
+    address_cooldown_seconds = [0, 31536000]
+    # API Gateway gives up after 30 s, and the function a second before.
+    wait_seconds           = [0, 25]
+    claim_deadline_seconds = [60, 604800]
+    batch                  = [1, 90]
+    in_flight              = [1, 64]
+    confirmations          = [1, 1000]
+    attempts               = [1, 10]
+    bump_seconds           = [1, 21600]
+    block_seconds          = [1, 600]
+    # An execution's history has room for so many looks at the chain.
+    settle_deadline_seconds     = [10, 21600]
+    lease_seconds               = [5, 900]
+    oldest_unpaid_alarm_seconds = [1, 604800]
+    retention_days              = [1, 3650]
+  }
+  faucet_chain_ranges = {
+    gas            = [1, 1000000000]
+    gas_each       = [1, 1000000000]
+    timeout_blocks = [2, 10000]
+  }
+}
+
+variable "faucet_nodes" {
+  description = "Nodes in place of faucet.chain.nodes, unless empty: for whoever learns of them later than of the rest, as scripts/up of its own chain's."
+  type = list(object({
+    url     = string
+    rpc_url = optional(string)
+  }))
+  default  = []
+  nullable = false
+
+  validation {
+    condition     = alltrue([for url in flatten([for node in var.faucet_nodes : concat([node.url], node.rpc_url[*])]) : can(regex("^https?://[^@[:space:]]+$", url))])
+    error_message = "faucet_nodes: url and rpc_url must be http:// or https:// URLs without user name, password and blanks."
   }
 }
 

@@ -17,3 +17,22 @@ oracle = {
 }
 rides   = {}
 redrive = { hold_seconds = 5 }
+# All tests claim from one address, and none may wait for another's limit.
+faucet = {
+  chain                       = { kind = "evm", chain_id = "31337" }
+  symbol                      = "ETH"
+  decimals                    = 18
+  amount                      = "1000000000000000"
+  origins                     = ["https://faucet.example"]
+  throttle                    = { per_minute = 6000, burst = 2000 }
+  source                      = { claims = 100000 }
+  daily_budget                = "1000000000000000000000"
+  proof_of_work               = { bits = 0 }
+  wait_seconds                = 10
+  claim_deadline_seconds      = 600
+  bump_seconds                = 5
+  block_seconds               = 1
+  settle_deadline_seconds     = 120
+  lease_seconds               = 20
+  oldest_unpaid_alarm_seconds = 300
+}

@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "VRF_QUEUE_URL": QUEUE,
     "VRF_REQUESTS_DLQ_URL": QUEUE,
     "VRF_EXECUTIONS_DLQ_URL": QUEUE,
+    "VRF_MAX_RECEIVES": "5",
     "VRF_FULFIL_WINDOW_SECONDS": "900",
     "VRF_HEIGHT_WINDOW_SECONDS": "21600",
     "VRF_MAX_DELAY_SECONDS": "604800",
@@ -63,6 +64,33 @@ ENVIRONMENT = {
     "ORACLE_SECRET_CACHE_SECONDS": "60",
     "ORACLE_ALLOW_PRIVATE_SOURCES": "false",
     "ORACLE_KEY_ACTIVATION_DELAY_SECONDS": "60",
+    "FAUCET_NETWORK": "bench",
+    "FAUCET_ENVIRONMENT": "bench",
+    "FAUCET_TABLE": "bench-faucet",
+    "FAUCET_LIMITS_TABLE": "bench-faucet-limits",
+    "FAUCET_LOCKS_TABLE": "bench-faucet-locks",
+    "FAUCET_PAYOUTS_TABLE": "bench-faucet-payouts",
+    "FAUCET_CHAIN": json.dumps({
+        "kind": "evm", "nodes": [{"url": "http://127.0.0.1:9"}], "chain_id": 31337, "max_fee_wei": "100000000000",
+        "priority_fee_wei": "1000000000",
+    }),
+    "FAUCET_POLICY": json.dumps({
+        "amount": "1000", "symbol": "ETH", "decimals": 18, "origins": [], "trusted_proxies": 0,
+        "throttle": {"per_minute": 10, "burst": 10}, "address_cooldown_seconds": 86400,
+        "source": {"claims": 5, "window_seconds": 86400}, "daily_budget": "1000000", "claim_deadline_seconds": 3600,
+        "wait_seconds": 15, "captcha": None, "proof_of_work": {"bits": 18, "valid_seconds": 300}, "retention_days": 30,
+        "send": True, "limits": True,
+    }),
+    "FAUCET_PAYOUT": json.dumps({
+        "batch": 50, "in_flight": 4, "confirmations": 1, "attempts": 3, "bump_seconds": 60, "lease_seconds": 60,
+        "settle_deadline_seconds": 3600, "low_balance": "0", "amount": "1000", "retention_days": 30, "decimals": 18,
+    }),
+    "FAUCET_QUEUE_URL": QUEUE,
+    "FAUCET_QUEUE_DLQ_URL": QUEUE,
+    "FAUCET_MAX_RECEIVES": "5",
+    "FAUCET_KEY_SECRET_ARN": ARN.format("secretsmanager", "secret:bench-faucet-key"),
+    "FAUCET_INTAKE_SECRET_ARN": ARN.format("secretsmanager", "secret:bench-faucet-intake"),
+    "FAUCET_STATE_MACHINE_ARN": ARN.format("states", "stateMachine:bench-faucet"),
     "RIDES_FLEET_FUNCTION": "bench-rides-fleet",
     "RIDES_PUBLISH": "sns",
     "RIDES_TOPIC_ARN": ARN.format("sns", "bench-rides"),
@@ -100,6 +128,15 @@ def http(path, method="GET", body=None):
     }
 
 
+def message(body):
+    """A message of a queue."""
+    return {"Records": [{
+        "messageId": REQUEST, "receiptHandle": "bench", "body": json.dumps(body), "attributes": {},
+        "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs", "awsRegion": "us-east-1",
+        "eventSourceARN": ARN.format("sqs", "bench"),
+    }]}
+
+
 def slot():
     """The slot that comes next: oracle-publish refuses any other."""
     return datetime.fromtimestamp(time.time() // 2 * 2 + 2, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -111,11 +148,7 @@ EVENTS = {
         "block_seconds": 30, "bounds": {"min": 0, "max": 999},
     },
     "vrf-api": http("/v1/vrf/keys"),
-    "vrf-start": {"Records": [{
-        "messageId": REQUEST, "receiptHandle": "bench", "body": json.dumps({"request_id": REQUEST}), "attributes": {},
-        "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs", "awsRegion": "us-east-1",
-        "eventSourceARN": ARN.format("sqs", "bench"),
-    }]},
+    "vrf-start": message({"request_id": REQUEST}),
     "vrf-height": {"request_id": REQUEST, "target_height": 1},
     "vrf-fulfil": {"request_id": REQUEST},
     "vrf-expire": {"sweep": True},
@@ -124,6 +157,10 @@ EVENTS = {
     "oracle-missed": {"sweep": True},
     "oracle-api": http("/v1/feeds"),
     "oracle-rotate-key": {"action": "reconcile"},
+    "faucet-api": http("/v1/status"),
+    "faucet-pay": message({"claim_id": REQUEST}),
+    "faucet-confirm": {"account": "0x00000000000000000000000000000000c0FFEE00", "sequence": 7},
+    "faucet-sweep": {"action": "sweep"},
     "rides-request": http("/ride", "POST", {"PickupLocation": PLACE}),
     "rides-fleet": http("/unicorn"),
     "rides-record-http": http("/record", "POST", RIDE),

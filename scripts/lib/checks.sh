@@ -2,7 +2,7 @@
 # The checks, each a function check_<name>; CHECKS holds their names in order.
 # Needs common.sh and tools.sh.
 
-CHECKS=(fmt clippy terraform-fmt terraform-validate terraform-test asl checkov shellcheck python)
+CHECKS=(fmt clippy terraform-fmt terraform-validate terraform-test asl checkov shellcheck python page decoder)
 
 CHECK_DIR=$LOCAL/check
 
@@ -14,6 +14,8 @@ prepare_check() {
     asl) need_python && ensure_node_tools ;;
     checkov | shellcheck) ensure_check_tools ;;
     python) need_python ;;
+    page) ensure_chromium ;;
+    decoder) need_cargo && ensure_decoder ;;
   esac
 }
 
@@ -28,6 +30,8 @@ describe_check() {
     checkov) echo "Terraform against checkov's rules" ;;
     shellcheck) echo "Scripts against shellcheck" ;;
     python) echo "Python of the scripts" ;;
+    page) echo "The faucet's page in Chromium" ;;
+    decoder) echo "Signed transactions, read by CosmJS and ethers" ;;
   esac
 }
 
@@ -104,6 +108,15 @@ for name in sys.argv[1:]:
         compile(file.read(), name, "exec")
 ' scripts/lib/*.py
   PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover --start-directory scripts/lib --pattern '*_test.py'
+}
+
+check_page() { node --test --test-reporter=spec tests/page/page.test.js; }
+
+# Of the whole workspace, as scripts/lib/lambdas.sh says: nothing is built twice for it.
+check_decoder() {
+  cargo build --locked --workspace --test bundle --example signed
+  "$TARGET/debug/examples/signed" >"$CHECK_DIR/signed.jsonl"
+  node tests/decoder/decode.mjs --changed <"$CHECK_DIR/signed.jsonl"
 }
 
 # run_checks NAME...: all of them, whatever fails; a line each in $CHECK_DIR/results:

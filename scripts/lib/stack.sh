@@ -1,9 +1,11 @@
 # shellcheck shell=bash disable=SC2034,SC2153  # variables go from file to file
 # A stack is the whole suite on an emulator of its own: a name, a port, and one
-# folder .local/<name>/ that holds all of it (emulator state, Terraform state, logs,
-# the outputs, the token). `local` is the user's; scripts/test has another.
+# folder .local/<name>/ that holds all of it (emulator state, the chain's, Terraform's,
+# logs, the outputs, the token). `local` is the user's; scripts/test has another.
 #
 # Needs common.sh and tools.sh.
+
+source "$ROOT/scripts/lib/chain.sh"
 
 # stack_use NAME PORT: the stack that the functions below act on.
 stack_use() {
@@ -42,7 +44,14 @@ stack_healthy() {
 
 stack_pid() { process_of "$STACK_DIR/emulator.pid"; }
 
+# The chain comes second: by then it is certain that the stack can have its port.
 stack_start() {
+  ensure_anvil
+  emulator_start
+  chain_start
+}
+
+emulator_start() {
   local pid used
   if [[ -f $STACK_DIR/port ]]; then
     used=$(<"$STACK_DIR/port")
@@ -98,6 +107,7 @@ stack_stop() {
   if pid=$(stack_pid); then stop_process "$pid" 20; fi
   rm -f "$STACK_DIR/emulator.pid"
   stop_functions
+  chain_stop
 }
 
 # Everything that decides what Terraform would do.
@@ -110,14 +120,16 @@ stack_inputs() {
 }
 
 # stack_apply [--force] [TERRAFORM OPTIONS]: brings the emulator to what terraform/
-# says, and writes the outputs. Returns at once where nothing has changed since the
-# last time and the emulator still holds it. Sets STACK_CHANGED.
+# says, with the stack's own chain as the faucet's, and writes the outputs. Returns at
+# once where nothing has changed since the last time and the emulator still holds it.
+# Sets STACK_CHANGED.
 stack_apply() {
   local force='' inputs applied=$STACK_DIR/applied
   if [[ ${1:-} == --force ]]; then
     force=1
     shift
   fi
+  set -- -var "faucet_nodes=[{\"url\":\"$(chain_url)\"}]" "$@"
   inputs=$(stack_inputs "$@")
   STACK_CHANGED=''
   if [[ -z $force ]] && stamped "$applied" "$inputs" && stack_holds; then
@@ -174,4 +186,16 @@ make_token() {
   OFFCHAIN_STACK=$STACK_FILE "$ROOT/scripts/offchain" vrf token create --name "$STACK_NAME" --json |
     "$ROOT/.venv/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["token"])' >"$TOKEN_FILE.new"
   mv "$TOKEN_FILE.new" "$TOKEN_FILE"
+}
+
+# The faucet's key, made where the stack has none, and coins for its account.
+stack_faucet() {
+  if grep -q '"faucet": *{' "$STACK_FILE"; then step "Funding the faucet" fund_faucet; fi
+}
+
+fund_faucet() {
+  local address
+  address=$(OFFCHAIN_STACK=$STACK_FILE "$ROOT/scripts/offchain" faucet key create --keep --json |
+    "$ROOT/.venv/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["address"])')
+  "$ROOT/.venv/bin/python" "$ROOT/scripts/lib/fund.py" "$(chain_url)" "$address"
 }

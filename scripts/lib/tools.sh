@@ -48,6 +48,15 @@ ensure_node_tools() {
   printf '%s\n' "$stamp" >"$ROOT/node_modules/.stamp"
 }
 
+# Sets ANVIL: the one that npm installed for this platform, else the one on the path.
+# Not npm's wrapper of it: a signal would end that one alone.
+ensure_anvil() {
+  ensure_node_tools
+  ANVIL=$(compgen -G "$ROOT/node_modules/@foundry-rs/anvil-*/bin/anvil" | head -n 1 || true)
+  if [[ -z $ANVIL ]]; then ANVIL=$(command -v anvil || true); fi
+  [[ -n $ANVIL ]] || fail 3 "npm has no anvil for $(uname -sm): install Foundry from https://getfoundry.sh and run this again"
+}
+
 # The load generator, which only scripts/bench rides needs: some 600 MB.
 ensure_artillery() {
   local stamp
@@ -63,6 +72,55 @@ install_artillery() {
   mkdir -p "$LOCAL/artillery"
   cp "$ROOT"/scripts/requirements/artillery/*.json "$LOCAL/artillery"
   npm ci --prefix "$LOCAL/artillery" --ignore-scripts --no-audit --no-fund
+}
+
+# Sets CHROMIUM: OFFCHAIN_CHROMIUM where it is set, else the pinned one, which there is for
+# Linux on x86-64 alone, else the Chrome or Chromium of this machine. What drives it
+# comes with the pinned one, into .local/chromium.
+ensure_chromium() {
+  local stamp
+  stamp=$(sha256 <"$ROOT/scripts/requirements/chromium/package-lock.json")
+  if ! stamped "$LOCAL/chromium/.stamp" "$stamp"; then
+    need_node
+    step "Installing scripts/requirements/chromium into .local/chromium" install_chromium
+    printf '%s\n' "$stamp" >"$LOCAL/chromium/.stamp"
+  fi
+  CHROMIUM=${OFFCHAIN_CHROMIUM:-$LOCAL/chromium/chromium}
+  if [[ ! -x $CHROMIUM ]]; then
+    CHROMIUM=$({ command -v chromium google-chrome chromium-browser ||
+      compgen -G '/Applications/*/Contents/MacOS/*Chrom*' || true; } | head -n 1)
+  fi
+  [[ -n $CHROMIUM ]] || fail 3 "Chromium is missing: install it, or name it in OFFCHAIN_CHROMIUM, and run this again"
+  export CHROMIUM
+}
+
+install_chromium() {
+  rm -rf "$LOCAL/chromium"
+  mkdir -p "$LOCAL/chromium"
+  cp "$ROOT"/scripts/requirements/chromium/*.json "$LOCAL/chromium"
+  npm ci --prefix "$LOCAL/chromium" --ignore-scripts --no-audit --no-fund
+  if [[ $(uname -sm) == "Linux x86_64" ]]; then
+    node "$ROOT/scripts/lib/unpack_chromium.js" "$LOCAL/chromium"
+  fi
+  # Packed, it is of no more use.
+  rm -rf "$LOCAL/chromium/node_modules/@sparticuz"
+}
+
+# What reads signed transactions, and had no part in signing them.
+ensure_decoder() {
+  local stamp
+  stamp=$(sha256 <"$ROOT/scripts/requirements/decoder/package-lock.json")
+  if stamped "$LOCAL/decoder/.stamp" "$stamp"; then return; fi
+  need_node
+  step "Installing scripts/requirements/decoder into .local/decoder" install_decoder
+  printf '%s\n' "$stamp" >"$LOCAL/decoder/.stamp"
+}
+
+install_decoder() {
+  rm -rf "$LOCAL/decoder"
+  mkdir -p "$LOCAL/decoder"
+  cp "$ROOT"/scripts/requirements/decoder/*.json "$LOCAL/decoder"
+  npm ci --prefix "$LOCAL/decoder" --ignore-scripts --no-audit --no-fund
 }
 
 # Sets TERRAFORM: the one on the path where it is recent enough, else the pinned

@@ -10,11 +10,12 @@ variables {
 
 run "the_stack_output_names_what_scripts_need" {
   variables {
-    rides = {}
+    rides  = {}
+    faucet = { chain = { kind = "evm", chain_id = "31337", nodes = [{ url = "http://127.0.0.1:8545" }] }, symbol = "ETH", decimals = 18, amount = "1", daily_budget = "1" }
   }
 
   assert {
-    condition     = keys(output.stack) == ["alarm_topic_arn", "api_url", "name", "oracle", "queues", "redrive", "region", "rides", "vrf"]
+    condition     = keys(output.stack) == ["alarm_topic_arn", "api_url", "faucet", "name", "oracle", "queues", "redrive", "region", "rides", "vrf"]
     error_message = "The stack has: ${jsonencode(keys(output.stack))}"
   }
 
@@ -29,6 +30,10 @@ run "the_stack_output_names_what_scripts_need" {
       offchain-rides-record-dlq       = true
       offchain-rides-subscription-dlq = true
       offchain-rides-unsent-dlq       = true
+      offchain-faucet-claims          = false
+      offchain-faucet-claims-dlq      = true
+      offchain-faucet-executions-dlq  = true
+      offchain-faucet-schedules-dlq   = true
     }
     error_message = "The queues are: ${jsonencode(output.stack.queues)}"
   }
@@ -98,6 +103,37 @@ run "the_stack_output_names_what_scripts_need" {
     error_message = "The rides have: ${jsonencode(output.stack.rides)}"
   }
 
+  assert {
+    condition = { for name, value in output.stack.faucet : name => value if !contains(["environment", "key_secret_arn", "intake_secret_arn"], name) } == {
+      network           = "testnet"
+      table             = "offchain-faucet"
+      payouts_table     = "offchain-faucet-payouts"
+      locks_table       = "offchain-faucet-locks"
+      limits_table      = "offchain-faucet-limits"
+      queue_url         = "https://sqs.us-east-1.amazonaws.com/123456789012/mock"
+      state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-faucet-payout"
+      functions = {
+        api     = "offchain-faucet-api"
+        pay     = "offchain-faucet-pay"
+        confirm = "offchain-faucet-confirm"
+        sweep   = "offchain-faucet-sweep"
+      }
+      log_groups = {
+        offchain-faucet-api     = "/aws/lambda/offchain-faucet-api"
+        offchain-faucet-pay     = "/aws/lambda/offchain-faucet-pay"
+        offchain-faucet-confirm = "/aws/lambda/offchain-faucet-confirm"
+        offchain-faucet-sweep   = "/aws/lambda/offchain-faucet-sweep"
+        offchain-faucet-payout  = "/aws/vendedlogs/states/offchain-faucet-payout"
+      }
+    }
+    error_message = "The faucet has: ${jsonencode(output.stack.faucet)}"
+  }
+
+  assert {
+    condition     = local.api_alarms == { client_errors = 500, latency_ms = 18000 }
+    error_message = "A claim that waits 15 s for its block is not late: ${jsonencode(local.api_alarms)}"
+  }
+
   # Every dead letter queue can be redriven.
   assert {
     condition = jsonencode(output.stack.redrive) == jsonencode({
@@ -115,6 +151,9 @@ run "the_stack_output_names_what_scripts_need" {
         offchain-rides-record-dlq       = "arn:aws:lambda:us-east-1:123456789012:function:offchain-rides-record-sns"
         offchain-rides-subscription-dlq = "arn:aws:lambda:us-east-1:123456789012:function:offchain-rides-record-sns"
         offchain-rides-unsent-dlq       = "arn:aws:sns:us-east-1:123456789012:offchain-rides"
+        offchain-faucet-claims-dlq      = "arn:aws:sqs:us-east-1:123456789012:offchain-faucet-claims"
+        offchain-faucet-executions-dlq  = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-faucet-payout"
+        offchain-faucet-schedules-dlq   = null
       }
       log_groups = {
         function = "/aws/lambda/offchain-dlq-redrive"
@@ -154,6 +193,18 @@ run "rides_are_left_out_unless_asked_for" {
   }
 }
 
+run "the_faucet_is_left_out_unless_asked_for" {
+  assert {
+    condition     = length(module.faucet) == 0 && output.stack.faucet == null && length([for name in concat(keys(output.stack.queues), keys(output.stack.redrive.destinations)) : name if startswith(name, "offchain-faucet")]) == 0
+    error_message = "It gives away coins, and not everyone's: ${jsonencode(output.stack)}"
+  }
+
+  assert {
+    condition     = local.api_alarms.latency_ms == 3000
+    error_message = "Without a faucet nobody is kept waiting."
+  }
+}
+
 run "without_subsystems_the_shared_parts_are_left" {
   variables {
     vrf    = null
@@ -161,7 +212,7 @@ run "without_subsystems_the_shared_parts_are_left" {
   }
 
   assert {
-    condition     = length(module.vrf) + length(module.oracle) + length(module.rides) + length(output.stack.queues) + length(output.stack.redrive.destinations) == 0
+    condition     = length(module.vrf) + length(module.oracle) + length(module.rides) + length(module.faucet) + length(output.stack.queues) + length(output.stack.redrive.destinations) == 0
     error_message = "Something is left: ${jsonencode(output.stack)}"
   }
 }

@@ -93,6 +93,32 @@ impl Api {
         self.answer(request).await
     }
 
+    /// Claims from the faucet. The same key gives the same claim.
+    pub(crate) async fn claim(&self, key: &str, body: &Value) -> Result<Value, CliError> {
+        let request = self
+            .client
+            .request(Method::POST, self.at("/v1/claim")?)
+            .header("idempotency-key", key)
+            .header("prefer", "respond-async")
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        self.answer(request).await
+    }
+
+    /// A claim of the faucet.
+    pub(crate) async fn faucet_claim(&self, id: &str) -> Result<Value, CliError> {
+        self.get(&format!("/v1/claims/{id}"), &[]).await
+    }
+
+    pub(crate) async fn faucet_status(&self) -> Result<Value, CliError> {
+        self.get("/v1/status", &[]).await
+    }
+
+    /// The work that a claim for this address takes.
+    pub(crate) async fn challenge(&self, address: &str) -> Result<Value, CliError> {
+        self.get("/v1/challenge", &[("address", address)]).await
+    }
+
     pub(crate) async fn show(&self, id: &str) -> Result<Value, CliError> {
         self.get(&format!("/v1/vrf/requests/{id}"), &[]).await
     }

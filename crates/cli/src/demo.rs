@@ -1,5 +1,5 @@
 //! `offchain demo`: a few requests, live, from the first to the verified proof,
-//! then the next slots of a feed.
+//! then the next slots of a feed, then a claim of the faucet.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::api::{Api, View, read};
 use crate::error::CliError;
+use crate::faucet;
 use crate::oracle::start::start;
 use crate::oracle::{Feeds, Follow, Record, decimal, lateness, verify_published};
 use crate::output::{Output, bad, good};
@@ -29,13 +30,16 @@ pub(crate) struct Demo {
     /// How many slots of a feed to show after that.
     #[arg(long, default_value_t = 3)]
     slots: u32,
+    /// How many claims of the faucet to make after that, each for a new address.
+    #[arg(long, default_value_t = 1)]
+    claims: u32,
 }
 
 impl Demo {
     pub(crate) async fn run(self, stack: &Stack, output: &Output) -> Result<ExitCode, CliError> {
-        if stack.vrf.is_none() && stack.oracle.is_none() {
+        if stack.vrf.is_none() && stack.oracle.is_none() && stack.faucet.is_none() {
             return Err(CliError::input(
-                "this deployment has nothing to show (vrf = null, oracle = null)",
+                "this deployment has nothing to show (vrf = null, oracle = null, faucet = null)",
             ));
         }
         let api = Api::new(stack)?;
@@ -45,6 +49,9 @@ impl Demo {
         }
         if let Some(oracle) = stack.oracle.as_ref().filter(|_| self.slots > 0) {
             failed |= self.show_slots(stack, oracle, &api, output).await?;
+        }
+        if stack.faucet.is_some() && self.claims > 0 {
+            failed |= faucet::visit::show(stack, &api, self.claims, output).await?;
         }
         Ok(ExitCode::from(u8::from(failed)))
     }
@@ -201,7 +208,7 @@ fn value(signed: &SignedReading, checked: &Result<(), String>) -> String {
     )
 }
 
-fn tell(output: &Output, id: &str, text: &str) {
+pub(crate) fn tell(output: &Output, id: &str, text: &str) {
     let time = Timestamp::now().strftime("%H:%M:%S");
     let short = id.get(..8).unwrap_or(id);
     output.line(format!("{time}  {short:<8}  {text}"));

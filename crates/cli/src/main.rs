@@ -1,8 +1,9 @@
 //! The `offchain` command: use a deployment, verify its proofs, see what it does.
 //!
 //! Exit codes: 0 for success; 1 where the answer is no (a bundle or a reading is
-//! invalid, a request expired, a letter was not redriven); 2 where the input
-//! cannot be used; 3 where the deployment could not be reached or refused.
+//! invalid, a request expired, a letter was not redriven, the faucet is broken or
+//! empty); 2 where the input cannot be used; 3 where the deployment could not be
+//! reached or refused; 130 where a second signal ended a faucet that was served.
 
 mod api;
 mod aws;
@@ -10,6 +11,7 @@ mod cost;
 mod demo;
 mod dlq;
 mod error;
+mod faucet;
 mod keys;
 mod oracle;
 mod output;
@@ -18,6 +20,7 @@ mod rides;
 mod secret;
 mod stack;
 mod status;
+mod stdin;
 mod vrf;
 
 use std::path::PathBuf;
@@ -56,14 +59,18 @@ enum Command {
     /// Rides, the example of events whose recording survives failure.
     #[command(subcommand)]
     Rides(rides::Command),
-    /// One screen: requests, feeds, lateness, queues, quarantine, alarms.
+    /// Test coins of a chain: serve, look after and use a faucet.
+    #[command(subcommand)]
+    Faucet(faucet::Command),
+    /// One screen: requests, feeds, lateness, the faucet, queues, quarantine, alarms.
     Status,
     /// What the dead-letter queues hold, and how it goes back where it came from.
     #[command(subcommand)]
     Dlq(dlq::Command),
     /// What designs and this deployment cost a month.
     Cost(cost::Cost),
-    /// Makes a few requests and shows them being fulfilled, then the next slots of a feed.
+    /// Makes a few requests and shows them being fulfilled, then the next slots of a feed,
+    /// then a claim of the faucet.
     Demo(demo::Demo),
 }
 
@@ -90,6 +97,8 @@ async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
         Command::Vrf(command) => command.run(&load()?, output).await,
         Command::Oracle(command) => command.run(&load()?, output).await,
         Command::Rides(command) => command.run(&load()?, output).await,
+        // A key can be looked at, and a faucet be served, without a stack.
+        Command::Faucet(command) => command.run(args.stack.as_deref(), output).await,
         Command::Status => status::run(&load()?, output).await,
         Command::Dlq(command) => command.run(&load()?, output).await,
         Command::Demo(demo) => demo.run(&load()?, output).await,

@@ -1,5 +1,6 @@
 //! A secret that a person fills through the command.
 
+use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use offchain_store::AwsError;
 
@@ -15,8 +16,12 @@ pub(crate) struct Secret {
 
 impl Secret {
     pub(crate) async fn new(stack: &Stack, arn: &str) -> Self {
+        Self::of(&aws::config(stack).await, arn)
+    }
+
+    pub(crate) fn of(config: &SdkConfig, arn: &str) -> Self {
         Self {
-            client: Client::new(&aws::config(stack).await),
+            client: Client::new(config),
             arn: arn.to_owned(),
         }
     }

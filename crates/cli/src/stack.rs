@@ -19,6 +19,7 @@ pub(crate) struct Stack {
     pub(crate) vrf: Option<Vrf>,
     pub(crate) oracle: Option<Oracle>,
     pub(crate) rides: Option<Rides>,
+    pub(crate) faucet: Option<Faucet>,
     pub(crate) redrive: Option<Redrive>,
 }
 
@@ -51,6 +52,15 @@ pub(crate) struct Oracle {
 pub(crate) struct Rides {
     pub(crate) table: String,
     pub(crate) fleet_table: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Faucet {
+    /// What wakes the payer.
+    pub(crate) queue_url: String,
+    /// What a stand-alone faucet starts from: the variables `FAUCET_*`. The
+    /// addresses of nodes are among them, which may hold access keys.
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 /// What puts dead letters back.
@@ -113,6 +123,12 @@ impl Stack {
         self.rides
             .as_ref()
             .ok_or_else(|| CliError::input("this deployment has no rides (rides = null)"))
+    }
+
+    pub(crate) fn faucet(&self) -> Result<&Faucet, CliError> {
+        self.faucet
+            .as_ref()
+            .ok_or_else(|| CliError::input("this deployment has no faucet (faucet = null)"))
     }
 
     pub(crate) fn redrive(&self) -> Result<&Redrive, CliError> {

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::aws;
 use crate::error::CliError;
+use crate::faucet;
 use crate::oracle;
 use crate::oracle::status::OracleReport;
 use crate::output::{Output, bad, good};
@@ -31,6 +32,8 @@ struct Report {
     oracle: Option<OracleReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rides: Option<rides::Report>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    faucet: Option<faucet::status::Report>,
     queues: Vec<QueueReport>,
     /// Dead letters that are put back no more.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,10 +87,11 @@ struct AlarmReport {
 
 pub(crate) async fn run(stack: &Stack, output: &Output) -> Result<ExitCode, CliError> {
     let config = aws::config(stack).await;
-    let (vrf, oracle, rides, queues, quarantined, alarms) = tokio::try_join!(
+    let (vrf, oracle, rides, faucet, queues, quarantined, alarms) = tokio::try_join!(
         vrf(stack, &config),
         oracle::status::report(stack, &config),
         rides::report(stack, &config),
+        faucet::status::report(stack, &config),
         queues(stack, &config),
         quarantined(stack, &config),
         alarms(stack, &config)
@@ -97,6 +101,7 @@ pub(crate) async fn run(stack: &Stack, output: &Output) -> Result<ExitCode, CliE
         vrf,
         oracle,
         rides,
+        faucet,
         queues,
         quarantined,
         alarms,
@@ -269,6 +274,14 @@ fn print(report: &Report, output: &Output) {
     if let Some(rides) = &report.rides {
         output.title(format!("{} rides", report.name));
         output.line(rides.line(&report.name, &report.queues));
+        output.line("");
+    }
+    if let Some(faucet) = &report.faucet {
+        output.title(format!("{} faucet", report.name));
+        faucet
+            .lines()
+            .into_iter()
+            .for_each(|line| output.line(line));
         output.line("");
     }
     output.title("Queues");

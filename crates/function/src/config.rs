@@ -70,8 +70,14 @@ impl<'a> Env<'a> {
         match raw.parse() {
             Ok(value) => Some(value),
             Err(error) => {
+                // A URL may hold an access key, and this is logged.
+                let found = if raw.contains("://") {
+                    "unusable".to_owned()
+                } else {
+                    format!("{raw:?}")
+                };
                 self.problems
-                    .push(format!("{name} is {raw:?} (expected {expected}): {error}"));
+                    .push(format!("{name} is {found} (expected {expected}): {error}"));
                 None
             }
         }
@@ -158,6 +164,17 @@ mod tests {
             env.finish().unwrap_err().to_string(),
             "the configuration is unusable: TABLE is not set (expected a table name); \
              DAYS is \"ten\" (expected a number of days): invalid digit found in string"
+        );
+    }
+
+    #[test]
+    fn no_url_is_repeated() {
+        let mut env = Env::new(|_| Some("https://node.test/key".to_owned()));
+        assert_eq!(env.optional::<u32>("NODE", "a number"), None);
+        assert_eq!(
+            env.finish().unwrap_err().to_string(),
+            "the configuration is unusable: NODE is unusable (expected a number): \
+             invalid digit found in string"
         );
     }
 

@@ -17,8 +17,8 @@ pub use reach::Reach;
 pub use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, LOCATION,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName,
+    HeaderValue, LOCATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use reqwest::{Client, ClientBuilder, Response, StatusCode};
 
@@ -103,6 +103,22 @@ pub struct Get<'a> {
     pub limit: usize,
 }
 
+/// One POST. It is sent once and goes nowhere else: what it says may be secret,
+/// and may count only once.
+#[derive(Clone, Copy)]
+pub struct Post<'a> {
+    /// Where it goes, by http or https.
+    pub url: &'a Url,
+    /// What `body` is, such as `application/x-www-form-urlencoded`.
+    pub content_type: &'a str,
+    /// What is posted.
+    pub body: &'a [u8],
+    /// How long the whole exchange may take.
+    pub timeout: Duration,
+    /// How many bytes the answer's body may have.
+    pub limit: usize,
+}
+
 const MAX_REDIRECTS: usize = 3;
 
 /// A client that keeps its connections. Clones share them.
@@ -127,6 +143,32 @@ impl Outbound {
         tokio::time::timeout(request.timeout, self.exchange(request))
             .await
             .map_err(|_| OutboundError::TimedOut)?
+    }
+
+    /// The body of a successful answer.
+    pub async fn post(&self, request: &Post<'_>) -> Result<Vec<u8>, OutboundError> {
+        tokio::time::timeout(request.timeout, self.send(request))
+            .await
+            .map_err(|_| OutboundError::TimedOut)?
+    }
+
+    async fn send(&self, request: &Post<'_>) -> Result<Vec<u8>, OutboundError> {
+        requestable(request.url).map_err(OutboundError::Url)?;
+        self.within_reach(request.url)?;
+        let content_type = HeaderValue::from_str(request.content_type)
+            .map_err(|_| OutboundError::Header("value has a character that no header may have"))?;
+        let response = self
+            .client
+            .post(request.url.clone())
+            .header(CONTENT_TYPE, content_type)
+            .body(request.body.to_vec())
+            .send()
+            .await
+            .map_err(failure)?;
+        if redirects(response.status()) {
+            return Err(OutboundError::Redirect("a POST"));
+        }
+        body(response, request.limit).await
     }
 
     async fn exchange(&self, request: &Get<'_>) -> Result<Vec<u8>, OutboundError> {
@@ -154,13 +196,7 @@ impl Outbound {
         url: &Url,
         header: Option<&(HeaderName, HeaderValue)>,
     ) -> Result<Response, OutboundError> {
-        // The connector does not resolve a literal address, so it is checked
-        // here, read as the connector reads it.
-        if let Some(ip) = url.host_str().and_then(literal)
-            && (self.refuses)(ip)
-        {
-            return Err(OutboundError::Private(ip));
-        }
+        self.within_reach(url)?;
         let send = || {
             let mut request = self.client.get(url.clone());
             if let Some((name, value)) = header {
@@ -175,6 +211,15 @@ impl Outbound {
             sent => sent,
         }
         .map_err(failure)
+    }
+
+    /// The connector does not resolve a literal address, so it is checked
+    /// here, read as the connector reads it.
+    fn within_reach(&self, url: &Url) -> Result<(), OutboundError> {
+        match url.host_str().and_then(literal) {
+            Some(ip) if (self.refuses)(ip) => Err(OutboundError::Private(ip)),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

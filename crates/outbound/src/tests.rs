@@ -363,6 +363,165 @@ mod request {
     }
 }
 
+mod post {
+    use super::*;
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    fn post<'a>(url: &'a Url, body: &'a str) -> Post<'a> {
+        Post {
+            url,
+            content_type: FORM,
+            body: body.as_bytes(),
+            timeout: LONG,
+            limit: LIMIT,
+        }
+    }
+
+    async fn refusal(outbound: &Outbound, request: &Post<'_>) -> &'static str {
+        outbound.post(request).await.unwrap_err().code()
+    }
+
+    /// A server that takes one POST and answers it, and what it got.
+    async fn taking(answer: String) -> (Url, tokio::task::JoinHandle<(String, String)>) {
+        let (port, task) = once(async move |mut socket| {
+            let head = head(&mut socket).await.unwrap();
+            let (_, length) = head.split_once("content-length: ").unwrap();
+            let length = length.split("\r\n").next().unwrap().parse().unwrap();
+            let mut body = vec![0; length];
+            socket.read_exact(&mut body).await.unwrap();
+            socket.write_all(answer.as_bytes()).await.unwrap();
+            (head, String::from_utf8(body).unwrap())
+        })
+        .await;
+        (url(format!("http://127.0.0.1:{port}/verify?a=b")), task)
+    }
+
+    #[tokio::test]
+    async fn it_sends_its_body_and_says_what_it_is() {
+        let (target, task) = taking(ok(r#"{"success":true}"#)).await;
+        let request = post(&target, "secret=hush&response=token%21");
+        let body = any().post(&request).await.unwrap();
+        assert_eq!(body, br#"{"success":true}"#);
+        let (head, body) = task.await.unwrap();
+        assert_eq!(body, "secret=hush&response=token%21");
+        let mut lines: Vec<_> = head.trim_end().split("\r\n").collect();
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                "POST /verify?a=b HTTP/1.1",
+                "accept-encoding: identity",
+                "accept: application/json",
+                "content-length: 29",
+                "content-type: application/x-www-form-urlencoded",
+                &format!("host: 127.0.0.1:{}", target.port().unwrap()),
+                concat!("user-agent: offchain/", env!("CARGO_PKG_VERSION")),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn no_redirect_is_followed() {
+        for status in [301, 302, 303, 307, 308] {
+            let server = Server::start(move |_| {
+                answer(&format!("{status} Moved"), "location: /new\r\n", "")
+            })
+            .await;
+            let target = server.url("/old");
+            let code = refusal(&any(), &post(&target, "")).await;
+            assert_eq!(code, "RemoteRedirected", "{status}");
+            assert_eq!(server.lines(), ["POST /old"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_breaks_off_is_not_sent_again() {
+        let server = Server::start(|_| String::new()).await;
+        let target = server.url("/");
+        let code = refusal(&any(), &post(&target, "")).await;
+        assert_eq!(code, "RemoteUnreachable");
+        assert_eq!(server.requests().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn private_addresses_and_other_schemes_are_refused() {
+        let server = Server::start(|_| ok("{}")).await;
+        let outbound = Outbound::new(Reach::Public).unwrap();
+        for (text, code) in [
+            (
+                format!("http://127.0.0.1:{}/", server.port),
+                "AddressPrivate",
+            ),
+            (
+                format!("http://2130706433:{}/", server.port),
+                "AddressPrivate",
+            ),
+            (
+                format!("http://localhost:{}/", server.port),
+                "AddressPrivate",
+            ),
+            ("http://[::1]/".to_owned(), "AddressPrivate"),
+            ("ftp://127.0.0.1/".to_owned(), "UrlInvalid"),
+            ("http://user@127.0.0.1/".to_owned(), "UrlInvalid"),
+        ] {
+            let target = url(&text);
+            let refused = refusal(&outbound, &post(&target, "secret=hush")).await;
+            assert_eq!(refused, code, "{text}");
+        }
+        assert_eq!(server.connections(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_bounded_in_time_and_size() {
+        let port = hanging("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{").await;
+        let target = url(format!("http://127.0.0.1:{port}/"));
+        let mut request = post(&target, "");
+        request.timeout = SHORT;
+        assert_eq!(refusal(&any(), &request).await, "RemoteTimedOut");
+
+        for (length, fits) in [(LIMIT, true), (LIMIT + 1, false)] {
+            let server = Server::start(move |_| ok(&"x".repeat(length))).await;
+            let target = server.url("/");
+            let answer = any().post(&post(&target, "")).await;
+            assert_eq!(answer.is_ok(), fits, "{length}");
+            if let Err(error) = answer {
+                assert_eq!(error.code(), "RemoteTooLarge");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn only_success_is_an_answer() {
+        for status in ["199 X", "304 X", "400 X", "404 X", "500 X", "503 X"] {
+            // The first of these is no last answer, and the server hangs up.
+            let close = answer(status, "connection: close\r\n", "{}");
+            let server = Server::start(move |_| close.clone()).await;
+            let target = server.url("/");
+            let code = refusal(&any(), &post(&target, "")).await;
+            let expected = match status {
+                "199 X" => "RemoteUnreachable",
+                _ => "RemoteStatus",
+            };
+            assert_eq!(code, expected, "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_content_type_that_cannot_be_sent_is_refused_and_nothing_is_shown() {
+        let server = Server::start(|_| answer("500 Oops", "", "")).await;
+        let target = server.url("/?key=hush");
+        for (content_type, code) in [("hush\r\nx: y", "HeaderInvalid"), (FORM, "RemoteStatus")] {
+            let mut request = post(&target, "secret=hush");
+            request.content_type = content_type;
+            let error = any().post(&request).await.unwrap_err();
+            assert_eq!(error.code(), code);
+            let text = format!("{} {error:?}", offchain_codes::chain(&error));
+            assert!(!text.contains("hush") && !text.contains("key="), "{text}");
+        }
+    }
+}
+
 mod connections {
     use super::*;
 

@@ -120,6 +120,13 @@ pub enum StoreError {
     Message(#[source] serde_json::Error),
 }
 
+impl StoreError {
+    /// A request that lacks what the service demands.
+    pub(crate) fn unbuilt(error: aws_smithy_types::error::operation::BuildError) -> Self {
+        Self::Aws(AwsError::Rejected(Box::new(error)))
+    }
+}
+
 impl<E> From<SdkError<E, HttpResponse>> for StoreError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,

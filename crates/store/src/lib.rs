@@ -5,6 +5,7 @@
 //! delivery changes nothing and succeeds.
 
 mod error;
+pub mod faucet;
 pub mod keys;
 pub mod oracle;
 pub mod queue;

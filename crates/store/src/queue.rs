@@ -143,7 +143,7 @@ fn text(value: &str) -> Result<MessageAttributeValue, StoreError> {
         .data_type("String")
         .string_value(printable)
         .build()
-        .map_err(|error| StoreError::Aws(crate::AwsError::Rejected(Box::new(error))))
+        .map_err(StoreError::unbuilt)
 }
 
 #[cfg(test)]

@@ -89,6 +89,44 @@ pub fn condition_failed() -> Reply {
     refusal(400, "ConditionalCheckFailedException")
 }
 
+/// As [`condition_failed`], with the item that the condition was held against,
+/// for a write that asks for it.
+#[must_use]
+pub fn condition_failed_over(item: &Value) -> Reply {
+    Reply::Http(
+        400,
+        json!({
+            "__type": "ConditionalCheckFailedException",
+            "message": "as the test says",
+            "Item": attributes(item),
+        }),
+    )
+}
+
+/// The reply of DynamoDB to a transaction that it cancelled: for each part a
+/// code, and the item that its condition was held against, where it tells.
+#[must_use]
+pub fn cancelled(reasons: &[(&str, Option<Value>)]) -> Reply {
+    let reasons: Vec<Value> = reasons
+        .iter()
+        .map(|(code, item)| {
+            let mut reason = json!({ "Code": code });
+            if let Some(item) = item {
+                reason["Item"] = attributes(item);
+            }
+            reason
+        })
+        .collect();
+    Reply::Http(
+        400,
+        json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+            "Message": "as the test says",
+            "CancellationReasons": reasons,
+        }),
+    )
+}
+
 /// The reply of DynamoDB to a query.
 #[must_use]
 pub fn items(items: &[Value]) -> Reply {

@@ -6,9 +6,12 @@ use crate::repository::entries;
 use crate::sources::Sources;
 
 /// Where the errors are that a function's own errors are made of.
-const LIBRARIES: [&str; 5] = [
+const LIBRARIES: [&str; 8] = [
     "crates/chains/src",
+    "crates/faucet/src",
+    "crates/faucet-service/src",
     "crates/function/src",
+    "crates/outbound/src",
     "crates/rides/src",
     "crates/store/src",
     "crates/vrf/src",

@@ -66,6 +66,8 @@ fn no_source_reads_the_environment_past_its_configuration() {
         "lambdas",
         "crates/function/src",
         "crates/store/src",
+        "crates/faucet/src",
+        "crates/faucet-service/src",
         "crates/oracle/src",
         "crates/redrive/src",
         "crates/rides/src",

@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use syn::{Expr, Fields, ImplItem, Item, Lit, Member, Pat, Stmt, Type};
+use syn::{
+    Expr, Fields, GenericArgument, ImplItem, Item, Lit, Member, Pat, PathArguments, Stmt, Type,
+};
 
 use crate::repository::{files, read};
 
@@ -269,11 +271,17 @@ fn last(path: &syn::Path) -> String {
         .unwrap_or_default()
 }
 
+/// The name of a type; of an `Arc`, that of what it holds.
 fn name_of(of: &Type) -> Option<String> {
-    match of {
-        Type::Path(path) => Some(last(&path.path)),
-        _ => None,
+    let Type::Path(path) = of else { return None };
+    let segment = path.path.segments.last()?;
+    if segment.ident == "Arc"
+        && let PathArguments::AngleBracketed(arguments) = &segment.arguments
+        && let Some(GenericArgument::Type(within)) = arguments.args.first()
+    {
+        return name_of(within);
     }
+    Some(segment.ident.to_string())
 }
 
 fn variable(of: &Expr) -> Option<String> {

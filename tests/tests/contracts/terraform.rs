@@ -1,9 +1,13 @@
 //! Reads Terraform's sources, as far as the contracts need them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::str::FromStr;
 
 use hcl::expr::{Expression, ObjectKey, Operation, TraversalOperator};
 use hcl::{Block, Body};
+use offchain_chains::ChainSettings;
+use offchain_faucet::{IntakePolicy, PayoutPolicy};
 use offchain_oracle::{Feed, Kind};
 
 use crate::environment::Variables;
@@ -197,9 +201,10 @@ fn keys(expression: &Expression, locals: &BTreeMap<String, Expression>) -> Varia
     variables
 }
 
-/// The definitions of feeds that Terraform's own tests hold it to.
-fn feed_definitions() -> Vec<String> {
-    let tests = hcl::parse(&read("terraform/tests/oracle.tftest.hcl")).unwrap();
+/// The texts that some of Terraform's own tests hold it to, of those that hold
+/// this word.
+fn texts(tests: &str, word: &str) -> Vec<String> {
+    let tests = hcl::parse(&read(tests)).unwrap();
     tests
         .blocks()
         .flat_map(|run| run.body().blocks())
@@ -213,7 +218,7 @@ fn feed_definitions() -> Vec<String> {
             Operation::Unary(_) => None,
         })
         .filter_map(|expected| match expected {
-            Expression::String(text) if text.contains("\"kind\"") => Some(text.clone()),
+            Expression::String(text) if text.contains(word) => Some(text.clone()),
             _ => None,
         })
         .collect()
@@ -221,7 +226,7 @@ fn feed_definitions() -> Vec<String> {
 
 #[test]
 fn what_terraform_writes_of_a_feed_is_what_the_functions_read() {
-    let feeds: Vec<Feed> = feed_definitions()
+    let feeds: Vec<Feed> = texts("terraform/tests/oracle.tftest.hcl", "\"kind\"")
         .iter()
         .map(|text| Feed::parse("x", text).unwrap_or_else(|error| panic!("{text}: {error}")))
         .collect();
@@ -238,6 +243,37 @@ fn what_terraform_writes_of_a_feed_is_what_the_functions_read() {
     };
     assert!(coinbase.header.is_some() && coinbase.time_pointer.is_some());
     assert!(kraken.url.ends_with("?pair=ETHUSD&a=1"), "{}", kraken.url);
+}
+
+#[test]
+fn what_terraform_writes_of_the_faucet_is_what_the_functions_read() {
+    let tests = "terraform/tests/faucet.tftest.hcl";
+    let chains: Vec<ChainSettings> = read_all(&texts(tests, "\"kind\""));
+    let [ChainSettings::Evm(evm), ChainSettings::Cosmos(cosmos)] = chains.as_slice() else {
+        panic!("expected one chain of each kind: {}", chains.len());
+    };
+    assert_eq!(evm.max_fee_wei, 100_000_000_000);
+    assert!(cosmos.nodes[0].rpc_url.is_some() && cosmos.nodes[1].rpc_url.is_none());
+
+    let policies: Vec<IntakePolicy> = read_all(&texts(tests, "\"throttle\""));
+    let [work, captcha] = policies.as_slice() else {
+        panic!("expected two policies: {policies:?}");
+    };
+    assert!(work.proof_of_work.is_some() && work.captcha.is_none());
+    assert!(captcha.proof_of_work.is_none() && captcha.captcha.is_some());
+
+    let payouts: Vec<PayoutPolicy> = read_all(&texts(tests, "\"in_flight\""));
+    assert_eq!(payouts.len(), 2);
+}
+
+fn read_all<T: FromStr<Err: Display>>(texts: &[String]) -> Vec<T> {
+    texts
+        .iter()
+        .map(|text| {
+            text.parse()
+                .unwrap_or_else(|error| panic!("{text}: {error}"))
+        })
+        .collect()
 }
 
 #[test]

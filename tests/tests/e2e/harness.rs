@@ -41,6 +41,7 @@ pub(crate) struct Stack {
     pub(crate) vrf: Vrf,
     pub(crate) oracle: Oracle,
     pub(crate) rides: RidesStack,
+    pub(crate) faucet: FaucetStack,
     pub(crate) redrive: Redrive,
 }
 
@@ -84,6 +85,22 @@ pub(crate) struct RidesStack {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub(crate) struct FaucetStack {
+    pub(crate) network: String,
+    pub(crate) table: String,
+    pub(crate) payouts_table: String,
+    pub(crate) locks_table: String,
+    pub(crate) limits_table: String,
+    pub(crate) queue_url: String,
+    pub(crate) state_machine_arn: String,
+    pub(crate) key_secret_arn: String,
+    pub(crate) intake_secret_arn: String,
+    pub(crate) functions: BTreeMap<String, String>,
+    /// What `offchain faucet serve` starts from.
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 #[allow(dead_code, reason = "not every member is needed yet")]
 pub(crate) struct Redrive {
     pub(crate) table: String,
@@ -95,7 +112,7 @@ pub(crate) struct Redrive {
 /// A function's or a queue's name without the suite's: `oracle-publish`. Where
 /// it names no subsystem, it is the VRF's: `fulfil` is `vrf-fulfil`.
 pub(crate) fn full_name(name: &str) -> String {
-    let others = ["oracle-", "rides-", "dlq-"];
+    let others = ["oracle-", "rides-", "faucet-", "dlq-"];
     if others.iter().any(|subsystem| name.starts_with(subsystem)) {
         name.to_owned()
     } else {
@@ -219,7 +236,7 @@ impl World {
             cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
             secrets: aws_sdk_secretsmanager::Client::new(&config),
             sns: aws_sdk_sns::Client::new(&config),
-            api: Api::new(&stack),
+            api: Api::at(&stack.api_url),
             dynamodb,
             config,
             stack,
@@ -229,12 +246,13 @@ impl World {
 
     /// The deployed name of a function: of the VRF's `fulfil`, `rotate-key`, …,
     /// of the oracle's `oracle-publish`, `oracle-rotate-key`, …, of the rides'
-    /// `rides-request`, …; and `dlq-redrive`.
+    /// `rides-request`, …, of the faucet's `faucet-pay`, …; and `dlq-redrive`.
     pub(crate) fn function(&self, role: &str) -> &str {
         let stack = &self.stack;
         match role.split_once('-') {
             Some(("oracle", role)) => &stack.oracle.functions[role],
             Some(("rides", role)) => &stack.rides.functions[role],
+            Some(("faucet", role)) => &stack.faucet.functions[role],
             Some(("dlq", "redrive")) => &stack.redrive.function,
             _ => &stack.vrf.functions[role],
         }
@@ -246,7 +264,8 @@ impl World {
     }
 
     /// The URL of a queue: of the VRF's `requests-dlq`, …, of the oracle's
-    /// `oracle-minutes-dlq`, …, of the rides' `rides-record-dlq`, …
+    /// `oracle-minutes-dlq`, …, of the rides' `rides-record-dlq`, …, of the
+    /// faucet's `faucet-claims-dlq`, …
     pub(crate) fn queue(&self, name: &str) -> &str {
         &self.stack.queues[&format!("{}-{}", self.stack.name, full_name(name))].url
     }
@@ -776,7 +795,10 @@ pub(crate) fn ride_id(ride: &Value) -> &str {
     ride["RideId"].as_str().unwrap()
 }
 
-async fn environment(lambda: &aws_sdk_lambda::Client, function: &str) -> HashMap<String, String> {
+pub(crate) async fn environment(
+    lambda: &aws_sdk_lambda::Client,
+    function: &str,
+) -> HashMap<String, String> {
     let reply = lambda
         .get_function_configuration()
         .function_name(function)
@@ -786,7 +808,7 @@ async fn environment(lambda: &aws_sdk_lambda::Client, function: &str) -> HashMap
     reply.environment.unwrap().variables.unwrap_or_default()
 }
 
-async fn set_environment(
+pub(crate) async fn set_environment(
     lambda: &aws_sdk_lambda::Client,
     function: &str,
     variables: HashMap<String, String>,
@@ -965,9 +987,10 @@ pub(crate) struct Reply {
 }
 
 impl Api {
-    fn new(stack: &Stack) -> Self {
+    /// The API at a URL, which the tests' token is for.
+    pub(crate) fn at(url: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let url: Url = stack.api_url.parse().unwrap();
+        let url: Url = url.parse().unwrap();
         let mut builder = reqwest::Client::builder().timeout(Duration::from_secs(60));
         if let Some(host) = url.host_str().filter(|host| host.ends_with(".localhost")) {
             let port = url.port_or_known_default().unwrap();

@@ -17,6 +17,9 @@ use offchain_store::vrf::Outcome;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::chain::{Anvil, Testnet};
+use crate::faucet_iam;
+use crate::faucet_world::point_faucet_at;
 use crate::faults::{
     LAST, accepted, begun, delivery, message, pass_deadline, post, read, refused, schedule,
     submitted,
@@ -140,7 +143,7 @@ pub(crate) fn without(policy: &[Statement], sid: &str, action: &str) -> Vec<Stat
 
 /// What a function does with a permission.
 #[derive(Clone, Copy, Debug, Deserialize)]
-enum Flow {
+pub(crate) enum Flow {
     /// vrf-request makes a request.
     Request,
     /// vrf-request is run again for a request that it made.
@@ -203,7 +206,33 @@ enum Flow {
     ToMachine,
     /// Likewise, to a topic.
     ToTopic,
-    /// The emulator hands vrf-start the queue's messages.
+    /// faucet-api takes a claim, and wakes the payer.
+    TakeClaim,
+    /// faucet-api takes a claim for which a challenge was solved.
+    TakeSolved,
+    /// faucet-api shows a claim.
+    ShowClaim,
+    /// faucet-api tells how the faucet does.
+    FaucetStatus,
+    /// faucet-pay pays a claim, and has the payout followed.
+    Pay,
+    /// faucet-pay sends a payout again that the chain has lost.
+    PayLost,
+    /// faucet-pay gives a claim up that nobody can pay.
+    GiveUp,
+    /// faucet-pay puts a message away that is no wake.
+    RefuseWake,
+    /// faucet-confirm settles a payout that a block has, and wakes the payer.
+    Confirm,
+    /// faucet-confirm ends a claim whose transaction failed.
+    ConfirmFailed,
+    /// faucet-sweep settles a payout.
+    SweepPayouts,
+    /// faucet-sweep ends a claim that waited too long.
+    SweepExpired,
+    /// faucet-sweep wakes the payer for a claim that waits.
+    SweepWaiting,
+    /// The emulator hands a function its queue's messages.
     Receive,
     /// The emulator puts an event that failed for good into the queue.
     DeadLetter,
@@ -276,6 +305,52 @@ const NEEDS: &str = "
     rides-record-http  RecordRides            dynamodb:PutItem                         RecordByHttp  StoreDenied
     rides-record-sns   RecordRides            dynamodb:PutItem                         RecordByTopic StoreDenied
     rides-record-sns   DeadLetter             sqs:SendMessage                          DeadLetter    -
+    faucet-api         AddAndReadClaims       dynamodb:PutItem                         TakeClaim     StoreDenied
+    faucet-api         AddAndReadClaims       dynamodb:GetItem                         ShowClaim     StoreDenied
+    faucet-api         CountClaims            dynamodb:Query                           FaucetStatus  StoreDenied
+    faucet-api         Reserve                dynamodb:UpdateItem                      TakeClaim     StoreDenied
+    faucet-api         Reserve                dynamodb:PutItem                         TakeSolved    StoreDenied
+    faucet-api         Reserve                dynamodb:GetItem                         FaucetStatus  StoreDenied
+    faucet-api         ReadAccount            dynamodb:GetItem                         FaucetStatus  StoreDenied
+    faucet-api         Wake                   sqs:SendMessage                          TakeClaim     NotWoken
+    faucet-api         ReadIntakeSecret       secretsmanager:GetSecretValue            TakeSolved    SecretUnavailable
+    faucet-pay         ReceiveWakes           sqs:ReceiveMessage                       Receive       -
+    faucet-pay         ReceiveWakes           sqs:DeleteMessage                        Receive       -
+    faucet-pay         ReceiveWakes           sqs:GetQueueAttributes                   Receive       -
+    faucet-pay         RefuseWakes            sqs:SendMessage                          RefuseWake    NotAcknowledged
+    faucet-pay         FindClaims             dynamodb:Query                           Pay           StoreDenied
+    faucet-pay         ReadAndSettleClaims    dynamodb:GetItem                         GiveUp        StoreDenied
+    faucet-pay         ReadAndSettleClaims    dynamodb:UpdateItem                      Pay           StoreDenied
+    faucet-pay         WritePayouts           dynamodb:PutItem                         Pay           StoreDenied
+    faucet-pay         WritePayouts           dynamodb:UpdateItem                      Pay           StoreDenied
+    faucet-pay         WritePayouts           dynamodb:Query                           Pay           StoreDenied
+    faucet-pay         WritePayouts           dynamodb:GetItem                         PayLost       StoreDenied
+    faucet-pay         HoldLease              dynamodb:GetItem                         Pay           StoreDenied
+    faucet-pay         HoldLease              dynamodb:UpdateItem                      Pay           StoreDenied
+    faucet-pay         RollBack               dynamodb:UpdateItem                      GiveUp        StoreDenied
+    faucet-pay         RollBack               dynamodb:DeleteItem                      GiveUp        StoreDenied
+    faucet-pay         ReadKey                secretsmanager:GetSecretValue            Pay           SecretUnavailable
+    faucet-pay         FollowPayouts          states:StartExecution                    Pay           NotFollowed
+    faucet-confirm     ReadAndSettleClaims    dynamodb:GetItem                         ConfirmFailed StoreDenied
+    faucet-confirm     ReadAndSettleClaims    dynamodb:UpdateItem                      Confirm       StoreDenied
+    faucet-confirm     ReadAndSettlePayouts   dynamodb:GetItem                         Confirm       StoreDenied
+    faucet-confirm     ReadAndSettlePayouts   dynamodb:UpdateItem                      Confirm       StoreDenied
+    faucet-confirm     RollBack               dynamodb:UpdateItem                      ConfirmFailed StoreDenied
+    faucet-confirm     RollBack               dynamodb:DeleteItem                      ConfirmFailed StoreDenied
+    faucet-confirm     Wake                   sqs:SendMessage                          Confirm       NotWoken
+    faucet-sweep       ReadAndSettleClaims    dynamodb:GetItem                         SweepExpired  StoreDenied
+    faucet-sweep       ReadAndSettleClaims    dynamodb:UpdateItem                      SweepExpired  StoreDenied
+    faucet-sweep       ReadAndSettlePayouts   dynamodb:GetItem                         SweepPayouts  StoreDenied
+    faucet-sweep       ReadAndSettlePayouts   dynamodb:UpdateItem                      SweepPayouts  NotSettled
+    faucet-sweep       RollBack               dynamodb:UpdateItem                      SweepExpired  StoreDenied
+    faucet-sweep       RollBack               dynamodb:DeleteItem                      SweepExpired  StoreDenied
+    faucet-sweep       ReadAndNoteAccount     dynamodb:GetItem                         SweepPayouts  StoreDenied
+    faucet-sweep       ReadAndNoteAccount     dynamodb:UpdateItem                      SweepPayouts  StoreDenied
+    faucet-sweep       Wake                   sqs:SendMessage                          SweepWaiting  StoreDenied
+    faucet-sweep       FindClaims             dynamodb:Query                           SweepPayouts  StoreDenied
+    faucet-sweep       FindPayouts            dynamodb:Query                           SweepPayouts  StoreDenied
+    faucet-sweep       ReadBudget             dynamodb:GetItem                         SweepPayouts  StoreDenied
+    faucet-sweep       DeadLetter             sqs:SendMessage                          DeadLetter    -
     dlq-redrive        TakeDeadLetters        sqs:GetQueueUrl                          LookAtLetters StoreDenied
     dlq-redrive        TakeDeadLetters        sqs:ReceiveMessage                       LookAtLetters StoreDenied
     dlq-redrive        TakeDeadLetters        sqs:ChangeMessageVisibility              LookAtLetters StillHeld
@@ -322,6 +397,9 @@ fn needs() -> Vec<Need> {
 async fn run(twin: &Twin, role: &str, flow: Flow) -> Result<(), (String, String)> {
     let world = &twin.world;
     let url = twin.url();
+    if role.starts_with("faucet-") && !matches!(flow, Flow::DeadLetter) {
+        return faucet_iam::run(twin, role, flow).await;
+    }
     // A chain that is at height 100.
     let chain = wire::serve(|_| async {
         let block = json!({"jsonrpc": "2.0", "id": 1, "result": "0x64"});
@@ -424,6 +502,19 @@ async fn run(twin: &Twin, role: &str, flow: Flow) -> Result<(), (String, String)
         | Flow::ToQueue
         | Flow::ToMachine
         | Flow::ToTopic => put_back(world, &function, flow).await,
+        Flow::TakeClaim
+        | Flow::TakeSolved
+        | Flow::ShowClaim
+        | Flow::FaucetStatus
+        | Flow::Pay
+        | Flow::PayLost
+        | Flow::GiveUp
+        | Flow::RefuseWake
+        | Flow::Confirm
+        | Flow::ConfirmFailed
+        | Flow::SweepPayouts
+        | Flow::SweepExpired
+        | Flow::SweepWaiting => panic!("{role} has no {flow:?}"),
         Flow::Receive => {
             let id = world.api.request(&json!({"min": 1, "max": 6})).await;
             world.closed(&[id], SOON).await;
@@ -443,6 +534,7 @@ async fn run(twin: &Twin, role: &str, flow: Flow) -> Result<(), (String, String)
             let queue = match role.split_once('-') {
                 Some(("oracle", _)) => "oracle-schedules-dlq",
                 Some(("rides", _)) => "rides-record-dlq",
+                Some(("faucet", _)) => "faucet-schedules-dlq",
                 _ => "schedules-dlq",
             };
             world.dead_letter(queue, &mark, holds).await;
@@ -575,13 +667,13 @@ async fn put_back(world: &World, function: &Function, flow: Flow) -> Result<(), 
 }
 
 /// The code and the text of an invocation's failure.
-fn told(ran: Ran) -> Result<(), (String, String)> {
+pub(crate) fn told(ran: Ran) -> Result<(), (String, String)> {
     ran.map(drop)
         .map_err(|failure| (failure.error_type, failure.error_message))
 }
 
 /// Likewise of a reply of an API's function, which tells the public no more than a code.
-fn answered(ran: Ran) -> Result<(), (String, String)> {
+pub(crate) fn answered(ran: Ran) -> Result<(), (String, String)> {
     let (status, body) = read(&ran.unwrap());
     if status < 300 {
         return Ok(());
@@ -601,9 +693,11 @@ fn functions(world: &World) -> impl Iterator<Item = (String, &str)> {
     let vrf = world.stack.vrf.functions.iter();
     let oracle = world.stack.oracle.functions.iter();
     let rides = world.stack.rides.functions.iter();
+    let faucet = world.stack.faucet.functions.iter();
     vrf.map(|(role, name)| (role.clone(), name.as_str()))
         .chain(oracle.map(|(role, name)| (format!("oracle-{role}"), name.as_str())))
         .chain(rides.map(|(role, name)| (format!("rides-{role}"), name.as_str())))
+        .chain(faucet.map(|(role, name)| (format!("faucet-{role}"), name.as_str())))
         .chain([(
             "dlq-redrive".to_owned(),
             world.stack.redrive.function.as_str(),
@@ -666,7 +760,12 @@ async fn sweep(world: &World, function: &Function) -> Result<(), (String, String
 
 #[tokio::test]
 async fn no_permission_can_be_taken_away() {
-    let twin = Twin::quiet("policies").await;
+    let mut twin = Twin::quiet("policies").await;
+    let chain = Anvil::start(&[]).await;
+    let settings = chain.settings();
+    let pointed = point_faucet_at(&mut twin.world, &settings, &json!({}), &json!({})).await;
+    chain.fund(&pointed.1, 1_000_000_000_000_000_000).await;
+    chain.rpc("anvil_mine", json!([1])).await;
     let world = &twin.world;
     let iam = Iam::of(&twin);
     let mut policies = BTreeMap::new();
@@ -738,6 +837,12 @@ const NOBODYS: &[(&str, &str)] = &[
     ("dynamodb:DeleteItem", "rides"),
     ("dynamodb:PutItem", "fleet"),
     ("lambda:InvokeFunction", "rides-request"),
+    ("dynamodb:Scan", "claims"),
+    ("dynamodb:DeleteItem", "claims"),
+    ("dynamodb:DeleteItem", "payouts"),
+    ("dynamodb:PutItem", "locks"),
+    ("secretsmanager:PutSecretValue", "key"),
+    ("lambda:InvokeFunction", "faucet-pay"),
 ];
 
 #[tokio::test]
@@ -778,6 +883,10 @@ async fn no_function_may_do_what_only_another_may() {
             "feeds" => table(&oracle.feeds_table),
             "rides" => table(&world.stack.rides.table),
             "fleet" => table(&world.stack.rides.fleet_table),
+            "claims" => table(&world.stack.faucet.table),
+            "payouts" => table(&world.stack.faucet.payouts_table),
+            "locks" => table(&world.stack.faucet.locks_table),
+            "key" => world.stack.faucet.key_secret_arn.clone(),
             function => world.function(function).to_owned(),
         };
         all.insert(((*action).to_owned(), arn));

@@ -10,9 +10,21 @@
 )]
 
 mod alarms;
+mod beside;
+mod chain;
 mod command;
 mod epochs;
 mod expiry;
+mod faucet;
+mod faucet_chain_faults;
+mod faucet_command;
+mod faucet_faults;
+mod faucet_iam;
+mod faucet_limits;
+mod faucet_many;
+mod faucet_secrets;
+mod faucet_sweep;
+mod faucet_world;
 mod faults;
 mod fulfilment;
 mod garbage;

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::harness::{World, full_name, unique};
+use crate::twin::signal;
 use crate::wire::{self, Call};
 
 /// Why an invocation failed, as Lambda tells its caller.
@@ -130,6 +131,11 @@ impl Function {
             body: event.to_string(),
         };
         self.events.send(event).ok().unwrap();
+    }
+
+    /// Sends the process a signal, such as `STOP` or `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(name, &[self.process.id()]);
     }
 
     /// Ends the process as a crash of the machine would.

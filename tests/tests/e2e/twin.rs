@@ -91,13 +91,50 @@ impl Twin {
         let stack: Stack = serde_json::from_str(&moved(&read(&outputs))).unwrap();
         drop(original);
         let world = World::of(stack, &format!("http://127.0.0.1:{port}")).await;
-        Self {
+        let twin = Self {
             world,
             folder,
             port,
             functions_endpoint: None,
             emulator: None,
-        }
+        };
+        twin.forget_claims();
+        twin
+    }
+
+    /// The stack's account, on the stack's chain, pays what waits at the stack
+    /// and nothing that waits at a twin: two such payers know nothing of each
+    /// other. A twin that is to pay is pointed at a chain of its own.
+    fn forget_claims(&self) {
+        let faucet = &self.world.stack.faucet;
+        self.change("stepfunctions", |state| {
+            let executions = state["executions"]["data"].as_object_mut().unwrap();
+            executions.retain(|_, execution| {
+                execution["stateMachineArn"] != faucet.state_machine_arn.as_str()
+            });
+        });
+        self.change("sqs", |state| {
+            let queue = faucet.queue_url.rsplit('/').next().unwrap();
+            for (name, found) in scoped(state, "queues") {
+                if name.trim_end_matches('\'').ends_with(&format!("/{queue}")) {
+                    found["messages"] = json!([]);
+                }
+            }
+        });
+        let tables = [
+            &faucet.table,
+            &faucet.payouts_table,
+            &faucet.locks_table,
+            &faucet.limits_table,
+        ];
+        self.change("dynamodb", |state| {
+            for (_, table) in scoped(state, "tables") {
+                let name = table["TableName"].as_str().unwrap();
+                if tables.iter().any(|table| *table == name) {
+                    table["items"].as_object_mut().unwrap().clear();
+                }
+            }
+        });
     }
 
     /// Takes out of the saved state what goes on by itself.

@@ -8,7 +8,7 @@ mod redrive;
 mod show;
 mod text;
 
-pub(crate) use text::{clean, count};
+pub(crate) use text::{age, clean, count, field};
 
 use std::process::ExitCode;
 

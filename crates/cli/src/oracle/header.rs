@@ -2,7 +2,6 @@
 //! asked with. They are written and never shown.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -13,9 +12,7 @@ use crate::error::CliError;
 use crate::output::Output;
 use crate::secret::Secret;
 use crate::stack::{Oracle, Stack};
-
-/// More than any server takes.
-const LIMIT: u64 = 8 * 1024;
+use crate::stdin;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -93,23 +90,14 @@ fn key(text: &str) -> Result<String, String> {
 }
 
 fn given(output: &Output) -> Result<String, CliError> {
-    let mut text = String::new();
-    let stdin = std::io::stdin();
-    let read = if stdin.is_terminal() {
-        output.note("The header's value, then Enter:");
-        stdin.read_line(&mut text)
-    } else {
-        stdin.take(LIMIT + 1).read_to_string(&mut text)
-    };
-    read.map_err(|error| CliError::Input(format!("standard input: {error}")))?;
-    value(&text)
+    value(&stdin::read(output, "The header's value, then Enter:")?)
 }
 
 /// The value without the end of the line that `echo` adds.
 fn value(text: &str) -> Result<String, CliError> {
     let value = text.strip_suffix('\n').unwrap_or(text);
     let value = value.strip_suffix('\r').unwrap_or(value);
-    let fits = u64::try_from(value.len()).is_ok_and(|length| length <= LIMIT);
+    let fits = u64::try_from(value.len()).is_ok_and(|length| length <= stdin::LIMIT);
     if value.trim().is_empty() || !fits || HeaderValue::from_str(value).is_err() {
         return Err(CliError::input(
             "standard input: expected a header's value, which is one line of at most 8 KB \
