@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const VERSIONS_A_RUN: u32 = 3;
 /// How many versions a payout may have: its item has room for no more.
 const MOST_VERSIONS: usize = 24;
+/// Blocks after which a version that expired may be forgotten.
+const FORGOTTEN: u64 = 100;
 /// How many payouts that the chain has lost one run sends again.
 const MOST_LOST: usize = 256;
 /// How many claims that wait are told why.
@@ -467,7 +469,7 @@ impl<C: Chain> Payer<C> {
         payout: &mut Payout,
         dearer: bool,
     ) -> Result<(), PayError> {
-        if payout.versions.len() >= MOST_VERSIONS {
+        if payout.versions.len() >= MOST_VERSIONS && !self.make_room(run, payout).await? {
             return Ok(());
         }
         let mut transfers: Vec<Transfer> = payout
@@ -514,6 +516,26 @@ impl<C: Chain> Payer<C> {
         payout.wants_version = false;
         payout.reason = None;
         Ok(())
+    }
+
+    /// Forgets the older half of a payout's versions, where all of them expired
+    /// so long ago that every node knows that no block has them.
+    async fn make_room(&self, run: &Run<'_>, payout: &mut Payout) -> Result<bool, PayError> {
+        let older = payout.versions.len() / 2;
+        let expired = payout.versions[..older].iter().all(|version| {
+            terms_of(&version.terms)
+                .and_then(|terms| terms.timeout_height())
+                .is_some_and(|height| height.saturating_add(FORGOTTEN) < run.account.height)
+        });
+        if expired {
+            let newest = payout.versions.len() - older;
+            let Tables { payouts, locks, .. } = &self.tables;
+            payouts
+                .forget_versions(payout, newest, &run.lease, locks, run.next)
+                .await?;
+            payout.versions.drain(..older);
+        }
+        Ok(expired)
     }
 
     /// Sends a payout's newest version; of one that ended, the version that

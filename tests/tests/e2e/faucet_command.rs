@@ -99,6 +99,21 @@ async fn the_command_pays_shows_and_tells_how_the_faucet_does() {
     let status = offchain(&["faucet", "status"]).await.succeeded();
     assert!(status.contains(&sender), "{status}");
 
+    for arguments in [
+        vec!["status"],
+        vec!["claims", "--last", "5"],
+        vec!["show", &id],
+        vec!["key", "show"],
+        vec!["send", &faucet.new_address()],
+    ] {
+        let printed = offchain(&[vec!["faucet"], arguments.clone()].concat()).await;
+        let printed = printed.succeeded();
+        assert!(!printed.contains('\x1b'), "{arguments:?}: {printed:?}");
+        for line in printed.lines() {
+            assert!(line.chars().count() <= 80, "{arguments:?}: {line:?}");
+        }
+    }
+
     for (arguments, code) in [
         (vec!["send", "0x12"], 2),
         (

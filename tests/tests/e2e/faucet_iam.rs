@@ -6,8 +6,8 @@ use offchain_faucet::{Challenge, ProofOfWork, challenge, random_claim_id};
 use offchain_store::faucet::{Claims, Counted, Desk, Limits, Reservation, Reserved};
 use serde_json::{Value, json};
 
-use crate::faults::{LAST, accepted, delivery, refused};
-use crate::harness::{SOON, World, attribute, unique, until};
+use crate::faults::{LAST, accepted, delivery, read, refused};
+use crate::harness::{World, attribute, unique};
 use crate::iam::{Flow, answered, told};
 use crate::runtime_api::Function;
 use crate::twin::Twin;
@@ -29,12 +29,11 @@ pub(crate) async fn run(twin: &Twin, role: &str, flow: Flow) -> Ended {
     // Else the deployed payer, woken by what another flow has left, would be first.
     let held = world.hold_messages_of("faucet-pay").await;
     let ended = flow_of(twin, role, flow).await;
-    let woken = is_woken(world).await;
+    let queue = &world.stack.faucet.queue_url;
+    let purge = world.sqs.purge_queue().queue_url(queue);
+    purge.send().await.unwrap();
     drop(held);
-    match flow {
-        Flow::TakeClaim | Flow::Confirm => ended.and(woken),
-        _ => ended,
-    }
+    ended
 }
 
 async fn flow_of(twin: &Twin, role: &str, flow: Flow) -> Ended {
@@ -42,7 +41,12 @@ async fn flow_of(twin: &Twin, role: &str, flow: Flow) -> Ended {
     let with =
         async |variables: &[(&str, &str)]| Function::start_with(world, role, &url, variables).await;
     match flow {
-        Flow::TakeClaim => answered(with(&[]).await.invoke(&claim(world, "")).await),
+        Flow::TakeClaim => {
+            let reply = with(&[]).await.invoke(&claim(world, "")).await;
+            answered(reply.clone())?;
+            let (_, claim) = read(&reply.unwrap());
+            is_woken(world, claim["claim_id"].as_str().unwrap()).await
+        }
         Flow::TakeSolved => take_solved(world, &url).await,
         Flow::ShowClaim => {
             let id = reserve(world, None, LONG).await;
@@ -72,7 +76,9 @@ async fn flow_of(twin: &Twin, role: &str, flow: Flow) -> Ended {
         Flow::RefuseWake => refuse(world, &with(&[]).await).await,
         Flow::Confirm => {
             let look = sent(world, &url).await;
-            told(with(&[]).await.invoke(&look).await)
+            told(with(&[]).await.invoke(&look).await)?;
+            let wake = json!({"sequence": look["sequence"]});
+            is_woken(world, &wake.to_string()).await
         }
         Flow::ConfirmFailed => {
             let look = failing(world, &url).await;
@@ -155,20 +161,11 @@ fn changed(world: &World, name: &str, change: impl FnOnce(&mut Value)) -> String
     policy.to_string()
 }
 
-/// Whether a message wakes the payer, which nobody reads at the time. None is
-/// left.
-async fn is_woken(world: &World) -> Ended {
-    let told = world.depth("faucet-claims").await > 0;
-    let queue = &world.stack.faucet.queue_url;
-    let purge = world.sqs.purge_queue().queue_url(queue);
-    purge.send().await.unwrap();
-    until("the queue to be empty", SOON, async || {
-        (world.depth("faucet-claims").await == 0).then_some(())
-    })
-    .await;
-    match told {
-        true => Ok(()),
-        false => Err(("NotWoken".to_owned(), String::new())),
+/// Whether a message that holds a text wakes the payer, which does not read it.
+async fn is_woken(world: &World, text: &str) -> Ended {
+    match world.messages_about("faucet-claims", text).await.as_slice() {
+        [] => Err(("NotWoken".to_owned(), String::new())),
+        _ => Ok(()),
     }
 }
 

@@ -350,6 +350,8 @@ async fn plan(root: &Path, home: &Path) -> String {
         };
         let out = file.to_str().unwrap();
         let state = format!("-state={}", home.join("terraform.tfstate").display());
+        let port = std::fs::read_to_string(home.join("chain-port")).unwrap();
+        let nodes = format!(r#"[{{"url":"http://127.0.0.1:{}"}}]"#, port.trim());
         run(&[
             "plan",
             "-lock=false",
@@ -360,6 +362,7 @@ async fn plan(root: &Path, home: &Path) -> String {
             "-var-file=local.tfvars",
             "-var-file=../tests/stack.tfvars",
             "-var=artifacts_dir=../target/lambda",
+            &format!("-var=faucet_nodes={nodes}"),
             &format!("-out={out}"),
         ]);
         let plan = run(&["show", "-json", "-no-color", out]);

@@ -215,6 +215,22 @@ mod accounts {
     }
 
     #[tokio::test]
+    async fn the_nonce_after_a_block_is_that_block_s() {
+        let stub = Stub::evm(|asked| {
+            let of = &asked.body["params"][1];
+            (asked.method() == "eth_getTransactionCount" && *of == json!("0x60"))
+                .then(|| Act::result(json!("0x5")))
+        })
+        .await;
+        let chain = chain(&stub);
+        assert_eq!(chain.sequence_at(VITALIK, 96).await.unwrap(), 5);
+        assert_eq!(chain.sequence_at(VITALIK, 100).await.unwrap(), 7);
+        // A node that has no such block yet.
+        let fault = chain.sequence_at(VITALIK, 101).await.unwrap_err();
+        assert_eq!(fault.code(), "ChainBehind");
+    }
+
+    #[tokio::test]
     async fn a_balance_beyond_all_sums_is_the_largest() {
         let huge = format!("0x{}", "f".repeat(64));
         let stub = odd("eth_getBalance", Act::result(json!(huge))).await;

@@ -342,20 +342,19 @@ impl Report {
             None => lines.push(row("account", bad("none: `offchain faucet key create`"))),
             Some(account) => {
                 let seen = match account.is_fresh {
-                    _ if account.height == 0 => "never seen on the chain".to_owned(),
-                    true => format!("block {}", account.height),
+                    _ if account.height == 0 => "never on the chain".to_owned(),
+                    true => format!("at block {}", account.height),
                     false => format!(
-                        "block {}, as of {:.0}",
+                        "at block {}, {:.0}",
                         account.height,
                         account.observed_time.timestamp()
                     ),
                 };
                 lines.push(row("account", account.address.clone()));
                 lines.push(row("balance", self.coins(&account.balance)));
-                lines.push(row(
-                    "",
-                    format!("{} of the smallest unit; {seen}", account.balance),
-                ));
+                let units = format!("{} of the smallest unit", account.balance);
+                lines.push(row("", units));
+                lines.push(row("seen", seen));
             }
         }
         if let Some(why) = &self.chain_error {
@@ -554,7 +553,8 @@ mod tests {
                 "state      all is well\n\
                  account    {ADDRESS}\n\
                  balance    2 ETH\n           \
-                 2000000000000000000 of the smallest unit; block 7, as of 2026-11-21T11:03:00Z\n\
+                 2000000000000000000 of the smallest unit\n\
+                 seen       at block 7, 2026-11-21T11:03:00Z\n\
                  waiting    nothing\n\
                  sent       0 payouts not ended\n\
                  budget     0 ETH of 5 ETH given out today"

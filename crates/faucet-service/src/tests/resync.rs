@@ -217,6 +217,33 @@ async fn a_payout_has_no_more_versions_than_its_item_has_room_for() {
 }
 
 #[tokio::test]
+async fn versions_that_expired_long_ago_make_room_for_the_next() {
+    // The sample versions may be taken up to block 1000.
+    for (height, room) in [(1100, false), (1101, true)] {
+        let versions: Vec<_> = (0..24).map(|at| version(&format!("V{at}"), at)).collect();
+        let aws = sound(&[payout(7, &json!({ "versions": versions }))])
+            .on("TransactWriteItems", done())
+            .on("TransactWriteItems", done());
+        let mut late = account(7, 1_000_000);
+        late.height = height;
+        let chain = Script::new(&aws)
+            .account(Ok(late))
+            .broadcast(Ok(Broadcast::Accepted));
+        run(&aws, &chain).await.unwrap();
+        let written = aws.sent("TransactWriteItems");
+        if !room {
+            assert!(written.is_empty());
+            continue;
+        }
+        let [forgotten, added] = written.try_into().unwrap();
+        let kept = &values(&forgotten["TransactItems"][1]["Update"])[":kept"];
+        assert_eq!(kept.as_array().unwrap().len(), 12);
+        assert_eq!(kept[0]["hash"], "V12");
+        assert_eq!(values(&added["TransactItems"][1]["Update"])[":count"], 12);
+    }
+}
+
+#[tokio::test]
 async fn whoever_lost_the_lease_adds_no_version_and_sends_none() {
     let lost = [("ConditionalCheckFailed", None), ("None", None)];
     let aws = sound(&[payout(7, &json!({ "wants_version": true }))])

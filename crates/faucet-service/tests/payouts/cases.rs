@@ -13,12 +13,14 @@ const KINDS: [Habits; 2] = [
         keeps_gaps: true,
         timeout_blocks: 0,
         estimates: true,
+        late_index: 0,
     },
     Habits {
         evm: false,
         keeps_gaps: false,
         timeout_blocks: 3,
         estimates: false,
+        late_index: 0,
     },
 ];
 const EVM: Habits = KINDS[0];
@@ -133,7 +135,7 @@ async fn at_every_call(meet: impl AsyncFn(&mut World, usize) -> Option<End>) {
                     ended.unwrap();
                     break;
                 }
-                eprintln!("{habits:?} {who:?} call {nth}: {}", world.call(actor));
+                println!("{habits:?} {who:?} call {nth}: {}", world.call(actor));
                 let mut ended = meet(&mut world, actor).await;
                 while ended.is_none() {
                     ended = world.step(actor, Fate::Done).await;
@@ -172,9 +174,15 @@ async fn any_reply_may_be_lost() {
 }
 
 #[tokio::test]
-async fn any_node_may_be_behind() {
-    at_every_call(async |world, actor| world.step(actor, Fate::Behind(2)).await).await;
-    at_every_call(async |world, actor| world.step(actor, Fate::LateIndex(2)).await).await;
+async fn any_node_may_be_behind_or_its_index_late() {
+    at_every_call(async |world, actor| {
+        let fate = match world.call(actor).as_str() {
+            "status" => Fate::LateIndex(2),
+            _ => Fate::Behind(2),
+        };
+        world.step(actor, fate).await
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -253,6 +261,31 @@ async fn a_number_that_another_had_for_a_while_is_not_given_up() {
     while world.step(looks, Fate::LateIndex(1)).await.is_none() {}
     assert_eq!(world.payouts().await[0].status, PayoutStatus::Sent);
     world.settle().await;
+}
+
+/// As before; and while somebody looks who knows one version, another one is
+/// signed and is in a block for good.
+#[tokio::test]
+async fn a_number_that_a_newer_version_has_is_not_given_up() {
+    let mut policy = policy();
+    policy.bump_seconds = 0;
+    let mut world = five_with(EVM, policy).await;
+    world.pay().await.unwrap();
+    world.chain.net().steal(0, 2);
+    world.look(0).await.unwrap();
+    assert_eq!(world.chain.net().reorganise(1, false), 1);
+    let looks = world.begin_look(0);
+    while world.call(looks) != "status" {
+        assert!(world.step(looks, Fate::Done).await.is_none());
+    }
+    world.look(0).await.unwrap();
+    world.pay().await.unwrap();
+    assert_eq!(world.payouts().await[0].versions.len(), 2);
+    (0..5).for_each(|_| world.mine());
+    world.through(looks).await.unwrap();
+    assert_eq!(world.payouts().await[0].status, PayoutStatus::Sent);
+    world.settle().await;
+    assert_eq!(world.paid(), 5);
 }
 
 /// A number that the chain has lost with its block, and nobody has signed for.
@@ -395,4 +428,26 @@ async fn a_balance_that_went_after_signing_is_tried_again_and_no_more_than_so_of
     }
     world.settle().await;
     assert_eq!(world.paid(), 0);
+}
+
+/// Versions expire one after another, and there is room for the next one still.
+#[tokio::test]
+async fn a_chain_that_takes_nothing_for_long_is_outlasted() {
+    for habits in KINDS {
+        let mut policy = policy();
+        policy.bump_seconds = 0;
+        let mut world = five_with(habits, policy).await;
+        for _ in 0..30 {
+            world.pay().await.unwrap();
+            world.chain.net().mine(0, 2);
+            world.sweep().await.unwrap();
+        }
+        (0..110).for_each(|_| world.chain.net().mine(0, 2));
+        let waiting = world.chain.net().waiting();
+        for number in waiting {
+            world.chain.net().forget(number);
+        }
+        world.settle().await;
+        assert_eq!(world.paid(), 5);
+    }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Habits {
     pub(crate) timeout_blocks: u64,
     /// What a recipient does is seen before a transaction is signed.
     pub(crate) estimates: bool,
+    /// How many blocks nodes write their index of transactions behind.
+    pub(crate) late_index: u64,
 }
 
 /// A transaction, as its bytes say.
@@ -325,6 +327,7 @@ impl Net {
             Fate::LateIndex(blocks) => (0, blocks),
             _ => (0, 0),
         };
+        let late = late.max(self.habits.late_index);
         let head = in_step(self.seen(behind), at_least)?;
         let found = self.mined().find(|(height, mined)| {
             *height <= head.saturating_sub(late) && mined.tx.hash() == hash

@@ -14,7 +14,7 @@ use crate::model::Habits;
 use crate::world::{World, policy};
 
 /// How long seeds are tried, unless `FAUCET_SEEDS` says which: `7` or `0..5000`.
-const TIME: Duration = Duration::from_secs(25);
+const TIME: Duration = Duration::from_secs(20);
 /// How many seeds are tried at most.
 const SEEDS: u64 = 1500;
 
@@ -88,6 +88,7 @@ impl Run {
             keeps_gaps: dice.once_in(2),
             timeout_blocks: 1 + dice.below(6),
             estimates: dice.once_in(2),
+            late_index: dice.below(5).saturating_sub(2),
         };
         let mut policy = policy();
         policy.batch = 1 + u32::try_from(dice.below(5)).unwrap();

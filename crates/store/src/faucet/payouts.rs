@@ -196,6 +196,40 @@ impl Payouts {
         }
     }
 
+    /// Forgets all versions of a payout but the newest ones, under the lease. Of
+    /// the others it must be certain that no block has or takes them.
+    pub async fn forget_versions(
+        &self,
+        payout: &Payout,
+        newest: usize,
+        lease: &Lease,
+        locks: &Locks,
+        next: u64,
+    ) -> Result<(), LockError> {
+        let forgotten = payout.versions.len().saturating_sub(newest);
+        let kept = to_attribute_value(&payout.versions[forgotten..]).map_err(StoreError::Item)?;
+        let update = Update::builder()
+            .table_name(&self.table)
+            .key("account", text(&payout.account))
+            .key("sequence", number(payout.sequence))
+            .update_expression("SET versions = :kept, updated_time = :now")
+            .condition_expression("attribute_exists(#open) AND size(versions) = :count")
+            .expression_attribute_names("#open", "open")
+            .expression_attribute_values(":kept", kept)
+            .expression_attribute_values(":now", now())
+            .expression_attribute_values(":count", number(payout.versions.len()))
+            .build()
+            .map_err(StoreError::unbuilt)?;
+        let items = vec![
+            locks.fence(lease, &next.to_string())?,
+            TransactWriteItem::builder().update(update).build(),
+        ];
+        match self.transact(items).await? {
+            None => Ok(()),
+            Some(_) => Err(LockError::Lost(lease.name.clone())),
+        }
+    }
+
     /// Makes a transaction; where a condition did not hold, which ones.
     async fn transact(
         &self,

@@ -150,6 +150,35 @@ async fn a_version_that_may_not_be_added_means_that_the_lease_is_lost() {
     }
 }
 
+#[tokio::test]
+async fn older_versions_are_forgotten_under_the_fencing_token() {
+    let before = Timestamp::now();
+    let aws = FakeAws::new()
+        .on("TransactWriteItems", done())
+        .on("TransactWriteItems", cancelled_at(2, &[0]));
+    let mut payout = payout();
+    payout.versions = ["H1", "H2", "H3"].map(version).to_vec();
+    payouts(&aws)
+        .forget_versions(&payout, 1, &lease(), &locks(&aws), 9)
+        .await
+        .unwrap();
+    let [fence, update] = parts(&aws).try_into().unwrap();
+    assert_fence(&fence, "9", before);
+    let update = &update["Update"];
+    assert_eq!(
+        update["ConditionExpression"],
+        "attribute_exists(#open) AND size(versions) = :count"
+    );
+    let values = &update["ExpressionAttributeValues"];
+    assert_eq!(values[":kept"], json!([version("H3")]));
+    assert_eq!(values[":count"], 3);
+    let error = payouts(&aws)
+        .forget_versions(&payout, 1, &lease(), &locks(&aws), 9)
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "LeaseLost");
+}
+
 /// A payout that a block has.
 fn committed() -> Payout {
     let mut payout = payout();
