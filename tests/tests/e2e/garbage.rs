@@ -227,7 +227,7 @@ async fn the_api_refuses_each_unusable_request_with_the_problem_of_its_code() {
     }
     // What has no route never reaches a function: API Gateway answers itself.
     for (method, path) in [
-        (Method::GET, "/v2"),
+        (Method::GET, "/nowhere"),
         (Method::GET, "/v1/vrf"),
         (Method::GET, "/v1/vrf/requests"),
         (Method::DELETE, "/v1/vrf/requests"),
