@@ -104,7 +104,6 @@ async fn the_command_pays_shows_and_tells_how_the_faucet_does() {
         vec!["claims", "--last", "5"],
         vec!["show", &id],
         vec!["key", "show"],
-        vec!["send", &faucet.new_address()],
     ] {
         let printed = offchain(&[vec!["faucet"], arguments.clone()].concat()).await;
         let printed = printed.succeeded();

@@ -141,7 +141,7 @@ fn show(claim: &Claim, site: &Site, output: &Output) -> Result<(), CliError> {
 }
 
 fn line(claim: &Claim, site: &Site) -> String {
-    let what = format!("{} for {}", sum(claim.units(), site), claim.address);
+    let what = format!("{}\nfor {}", sum(claim.units(), site), claim.address);
     match (claim.status, &claim.hash, claim.height) {
         (ClaimStatus::Committed | ClaimStatus::Paid, Some(hash), Some(height)) => {
             format!("{}: block {height} has {what}\n{hash}", good("paid"))
