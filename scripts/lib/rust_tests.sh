@@ -29,7 +29,7 @@ doc_tests() { # FILTER
 # They wait more than they compute, so that more of them may run than there are cores.
 end_to_end_tests() { # FILTER
   # shellcheck disable=SC2086
-  cargo test --locked --workspace --no-fail-fast --test e2e -- --test-threads=4 $1
+  cargo test --locked --workspace --no-fail-fast --test e2e -- --test-threads=3 $1
 }
 
 # count_tests LOG STATUS: adds a run to PASSED and FAILED. One that failed without a
