@@ -165,10 +165,6 @@ async fn a_spoilt_key_signs_nothing_and_each_slot_says_so_until_it_is_mended() {
     let world = &twin.world;
     let secret = &world.stack.oracle.key_secret_arn;
     let newest = world.oracle_keys.newest().await.unwrap().unwrap();
-    until("the newest key to be active", SOON, async || {
-        (Timestamp::now() >= newest.active_from.timestamp()).then_some(())
-    })
-    .await;
     let stage = keys::label(&newest.public_key);
     let original = version(world, &stage).await;
     let mut holder = original.clone();
@@ -178,7 +174,12 @@ async fn a_spoilt_key_signs_nothing_and_each_slot_says_so_until_it_is_mended() {
     keep.move_to_version_id(&original).send().await.unwrap();
     let another = SigningKey::from_bytes(&[7; 32]);
     let of_the_vrf = SecretKey::generate(Suite::Edwards25519Sha512Tai, &mut rand::rng());
-    let slot = wide_slot().await;
+    // A key signs the slots since it became active, and no younger key may.
+    let slot = until("a slot of the newest key", SOON, async || {
+        let slot = wide_slot().await;
+        (slot.timestamp() >= newest.active_from.timestamp()).then_some(slot)
+    })
+    .await;
     for text in [
         "garbage".to_owned(),
         "{}".to_owned(),
