@@ -24,3 +24,10 @@ faucet = {
   source                   = { claims = 1000 }
   block_seconds            = 1
 }
+
+# Of a node on the same laptop, which scripts/up names (ledger_node) once it runs.
+ledger = {
+  allow_private  = true
+  run_minutes    = 1
+  retry_schedule = [1, 5, 30]
+}

@@ -103,6 +103,18 @@ module "faucet" {
   shared          = local.shared
 }
 
+module "ledger" {
+  source = "./modules/ledger"
+  count  = var.ledger == null ? 0 : 1
+
+  name            = var.name
+  settings        = var.ledger
+  node            = try(coalesce(var.ledger_node, var.ledger.node), null)
+  definition_path = "${path.module}/../statemachines/ledger-listener.asl.json"
+  api             = module.http_api
+  shared          = local.shared
+}
+
 # For the dead letter queues of all of them.
 module "redrive" {
   source = "./modules/redrive"
@@ -116,5 +128,6 @@ module "redrive" {
     [for oracle in module.oracle : oracle.dead_letter_queues],
     [for rides in module.rides : rides.dead_letter_queues],
     [for faucet in module.faucet : faucet.dead_letter_queues],
+    [for ledger in module.ledger : ledger.dead_letter_queues],
   )...)
 }

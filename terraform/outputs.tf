@@ -10,11 +10,13 @@ output "stack" {
       [for oracle in module.oracle : oracle.queues],
       [for rides in module.rides : rides.queues],
       [for faucet in module.faucet : faucet.queues],
+      [for ledger in module.ledger : ledger.queues],
     )...)
     vrf     = one([for vrf in module.vrf : vrf.stack])
     oracle  = one([for oracle in module.oracle : oracle.stack])
     rides   = one([for rides in module.rides : rides.stack])
     faucet  = one([for faucet in module.faucet : faucet.stack])
+    ledger  = one([for ledger in module.ledger : ledger.stack])
     redrive = module.redrive.stack
   }
 }

@@ -374,7 +374,7 @@ variable "oracle" {
   }
 
   validation {
-    condition     = try(var.oracle.table_name, null) == null ? true : !contains([for table in ["dead-letters", "faucet", "faucet-limits", "faucet-locks", "faucet-payouts", "oracle-feeds", "oracle-keys", "rides", "rides-fleet", "vrf", "vrf-keys"] : "${var.name}-${table}"], var.oracle.table_name)
+    condition     = try(var.oracle.table_name, null) == null ? true : !contains([for table in ["dead-letters", "faucet", "faucet-limits", "faucet-locks", "faucet-payouts", "ledger-assets", "ledger-deliveries", "ledger-drivers", "ledger-events", "ledger-locks", "oracle-feeds", "oracle-keys", "rides", "rides-fleet", "vrf", "vrf-keys"] : "${var.name}-${table}"], var.oracle.table_name)
     error_message = "oracle.table_name must not be the name of another table of the suite; got ${jsonencode(try(var.oracle.table_name, null))}."
   }
 
@@ -898,6 +898,158 @@ variable "faucet_nodes" {
   validation {
     condition     = alltrue([for url in flatten([for node in var.faucet_nodes : concat([node.url], node.rpc_url[*])]) : can(regex("^https?://[^@[:space:]]+$", url))])
     error_message = "faucet_nodes: url and rpc_url must be http:// or https:// URLs without user name, password and blanks."
+  }
+}
+
+variable "ledger" {
+  description = <<-EOT
+    A bridge from a BigchainDB ledger to webhooks, and the suite's own receiver of them, which keeps owners, drivers and premiums; null leaves it out.
+
+    node: scheme, host and port of a node, such as http://bigchaindb.example.org:9984; null where ledger_node names it. from_height: the first block that is delivered; later the cursor counts.
+    allow_private: whether node and subscribers may have addresses that are not public. For tests, and where they are the operator's own: whoever answers for a subscriber's name could have the listener write to what is inside.
+    listen: false leaves the schedule out, for a daemon (`offchain ledger listen`) in its place. run_minutes: from one run's start to the next, which takes over from it.
+    poll_seconds: between two looks at the chain's height, which find what the stream did not tell. stall_seconds: after this a stream that should have told something is opened anew. lease_seconds: after this a listener that is gone is replaced.
+    concurrency: webhooks of one subscriber on their way at once. timeout_seconds: what it has for its answer. retry_schedule: seconds from each try of a webhook to the next; used up, it is a dead letter. max_kept: webhooks that may wait for a retry; at so many no further block is read.
+    memory_mb: of the listener, which waits for most of its time and costs by its memory; a chain with blocks of megabytes wants more.
+    lag_alarm_heights: the alarm rings where the listener is further behind for 5 minutes.
+    subscribers: receivers beside the suite's own, by name: url, which stands in the state and in the functions' environments. assets: ids; owners: public keys; a transaction is delivered where its asset is listed, or none is, and one of its owners is, or none is.
+    assets, owners: likewise, of the suite's own receiver.
+    `offchain ledger secret rotate NAME` makes the key that webhooks to a subscriber are signed with; the suite's own one is called ledger.
+  EOT
+  type = object({
+    node              = optional(string)
+    from_height       = optional(number, 1)
+    allow_private     = optional(bool, false)
+    listen            = optional(bool, true)
+    run_minutes       = optional(number, 10)
+    poll_seconds      = optional(number, 2)
+    stall_seconds     = optional(number, 5)
+    lease_seconds     = optional(number, 4)
+    concurrency       = optional(number, 16)
+    timeout_seconds   = optional(number, 15)
+    retry_schedule    = optional(list(number), [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400])
+    max_kept          = optional(number, 10000)
+    memory_mb         = optional(number, 128)
+    lag_alarm_heights = optional(number, 100)
+    assets            = optional(list(string), [])
+    owners            = optional(list(string), [])
+    subscribers = optional(map(object({
+      url    = string
+      assets = optional(list(string), [])
+      owners = optional(list(string), [])
+    })), {})
+  })
+  default = null
+
+  validation {
+    condition     = var.ledger == null ? true : try(coalesce(var.ledger_node, var.ledger.node), null) != null
+    error_message = "ledger.node or ledger_node must name a node of the ledger, such as http://127.0.0.1:9984; both are null."
+  }
+
+  # What stands before an @ is not shown. Terraform itself would show a text that the
+  # condition names, but not what is in an object.
+  validation {
+    condition = alltrue([for name, url in try({ for name, value in var.ledger : name => value if name == "node" && value != null }, {}) :
+      can(regex("^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$", url)) && try(tonumber(regex(":([0-9]+)$", url)[0]) <= 65535, true)
+    ])
+    error_message = "ledger.node must be http:// or https:// with a host and, unless it is the scheme's own, a port: without user name, password and path, such as https://bigchaindb.example.org:9984; got \"${try(replace(var.ledger.node, "/\\/\\/.*@/", "//...@"), "null")}\"."
+  }
+
+  validation {
+    condition = var.ledger == null ? true : alltrue([for name, range in local.ledger_ranges :
+      try(var.ledger[name] == floor(min(max(var.ledger[name], range[0]), range[1])), false)
+    ])
+    error_message = "ledger: these must be whole numbers: ${join("; ", [for name, range in local.ledger_ranges : "${name} from ${range[0]} to ${range[1]}, got ${try(var.ledger[name], "null")}" if try(var.ledger[name] != floor(min(max(var.ledger[name], range[0]), range[1])), true)])}."
+  }
+
+  validation {
+    condition = var.ledger == null ? true : length(var.ledger.retry_schedule) <= 20 && alltrue([
+      for seconds in var.ledger.retry_schedule : try(seconds == floor(min(max(seconds, 1), 86400)), false)
+    ])
+    error_message = "ledger.retry_schedule must be at most 20 whole numbers of seconds from 1 to 86400; got ${jsonencode(try(var.ledger.retry_schedule, null))}."
+  }
+
+  validation {
+    condition     = length(try(var.ledger.subscribers, {})) <= 20
+    error_message = "ledger.subscribers must be at most 20; got ${length(try(var.ledger.subscribers, {}))}."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(try(var.ledger.subscribers, {})) : can(regex("^[a-z0-9-]{1,32}$", name))])
+    error_message = "ledger.subscribers: the name of a subscriber must be 1 to 32 lower-case letters, digits and hyphens; got ${jsonencode(keys(try(var.ledger.subscribers, {})))}."
+  }
+
+  validation {
+    condition     = !contains(keys(try(var.ledger.subscribers, {})), "ledger")
+    error_message = "ledger.subscribers must name no subscriber \"ledger\", which is the suite's own; got ${jsonencode(keys(try(var.ledger.subscribers, {})))}."
+  }
+
+  # No character that readers of URLs disagree about, such as a backslash. What
+  # stands here may hold an access key, so it is not shown.
+  validation {
+    condition = alltrue([for subscriber in try(var.ledger.subscribers, {}) :
+      try(length(subscriber.url), 0) <= 2048 &&
+      try(tonumber(regex("^[^?]*:([0-9]+)([/?]|$)", subscriber.url)[0]) <= 65535, true) &&
+      can(regex("^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?([/?][A-Za-z0-9._~:/?\\[\\]@!$&'()*+,;=%-]*)?$", subscriber.url))
+    ])
+    error_message = "ledger.subscribers: url must be an http:// or https:// URL of at most 2048 characters of RFC 3986, without user name, password, fragment and blanks, such as https://example.org/hooks/ledger; got ${jsonencode({ for name, subscriber in try(var.ledger.subscribers, {}) : name => "one of ${try(length(subscriber.url), 0)} characters" })}."
+  }
+
+  validation {
+    condition = alltrue([for id in try(flatten([var.ledger.assets, [for subscriber in var.ledger.subscribers : subscriber.assets]]), []) :
+      can(regex("^[0-9a-f]{64}$", id))
+    ])
+    error_message = "ledger: assets must be ids of 64 lower-case hexadecimal digits; got ${jsonencode([for id in try(flatten([var.ledger.assets, [for subscriber in var.ledger.subscribers : subscriber.assets]]), []) : id if !can(regex("^[0-9a-f]{64}$", id))])}."
+  }
+
+  validation {
+    condition = alltrue([for key in try(flatten([var.ledger.owners, [for subscriber in var.ledger.subscribers : subscriber.owners]]), []) :
+      can(regex("^[1-9A-HJ-NP-Za-km-z]{43,44}$", key))
+    ])
+    error_message = "ledger: owners must be public keys of 43 or 44 characters of base58, which has no 0, O, I and l; got ${jsonencode([for key in try(flatten([var.ledger.owners, [for subscriber in var.ledger.subscribers : subscriber.owners]]), []) : key if !can(regex("^[1-9A-HJ-NP-Za-km-z]{43,44}$", key))])}."
+  }
+
+  # Lambda's environment ends at 4 KB; what has a length of its own gets most of it. Each
+  # subscriber stands there with the ARN of its secret.
+  validation {
+    condition = var.ledger == null ? true : length(jsonencode([
+      try(coalesce(var.ledger_node, var.ledger.node), null),
+      var.ledger.retry_schedule,
+      [for name, subscriber in merge({ ledger = { url = "https://a1b2c3d4e5.execute-api.${var.region}.amazonaws.com/v1/ledger/events", assets = var.ledger.assets, owners = var.ledger.owners } }, var.ledger.subscribers) : merge(subscriber, { name = name, secret_arn = "arn:aws:secretsmanager:${var.region}:123456789012:secret:${var.name}/ledger/webhook/${name}-AbCdEf" })],
+    ])) <= 3200
+    error_message = "ledger: node, retry_schedule and the subscribers, the suite's own among them, with their secrets' ARNs, URLs, assets and owners must be at most 3200 characters as JSON, or the functions' environment would be too long. Some 17 fit in, or a few with filters; more are for a subscriber that passes events on."
+  }
+}
+
+# From and to.
+locals {
+  ledger_ranges = {
+    from_height = [1, 9007199254740991]
+    # A run ends half a minute after the next one's start, and before the nine tenths of
+    # Lambda's 15 minutes at which the alarm on its duration rings.
+    run_minutes   = [1, 12]
+    poll_seconds  = [1, 60]
+    stall_seconds = [1, 300]
+    lease_seconds = [2, 60]
+    concurrency   = [1, 64]
+    # ledger-deliver has 30 s in all.
+    timeout_seconds   = [1, 25]
+    max_kept          = [1, 1000000]
+    memory_mb         = [128, 10240]
+    lag_alarm_heights = [1, 1000000000]
+  }
+}
+
+variable "ledger_node" {
+  description = "Node in place of ledger.node, unless null: for whoever learns of it later than of the rest, as scripts/up of its own."
+  type        = string
+  default     = null
+
+  validation {
+    condition = alltrue([for url in var.ledger_node[*] :
+      can(regex("^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$", url)) && try(tonumber(regex(":([0-9]+)$", url)[0]) <= 65535, true)
+    ])
+    error_message = "ledger_node must be http:// or https:// with a host and, unless it is the scheme's own, a port: without user name, password and path, such as http://127.0.0.1:9984; got \"${try(replace(var.ledger_node, "/\\/\\/.*@/", "//...@"), "null")}\"."
   }
 }
 

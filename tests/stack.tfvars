@@ -36,3 +36,16 @@ faucet = {
   lease_seconds               = 20
   oldest_unpaid_alarm_seconds = 300
 }
+# `other` is there for its secret, which the functions may read: the stack itself has
+# nothing to tell it, and tests give it a filter and a receiver of their own.
+ledger = {
+  allow_private  = true
+  run_minutes    = 1
+  retry_schedule = [1, 1, 2, 2]
+  subscribers = {
+    other = {
+      url    = "http://127.0.0.1:9/"
+      assets = ["0000000000000000000000000000000000000000000000000000000000000000"]
+    }
+  }
+}

@@ -36,7 +36,7 @@ def holds_resources(stack, endpoint):
     region = stack["region"]
     for queue in stack["queues"].values():
         yield call(endpoint, region, "sqs", "AmazonSQS.GetQueueAttributes", "1.0", {"QueueUrl": queue["url"]})
-    for service in filter(None, map(stack.get, ("vrf", "oracle", "rides", "faucet", "redrive"))):
+    for service in filter(None, map(stack.get, ("vrf", "oracle", "rides", "faucet", "ledger", "redrive"))):
         named = {kind: [value for name, value in service.items() if name.endswith(kind)] for kind in ("table", "secret_arn")}
         for table in named["table"]:
             yield call(endpoint, region, "dynamodb", "DynamoDB_20120810.DescribeTable", "1.0", {"TableName": table})

@@ -6,6 +6,7 @@
 # Needs common.sh and tools.sh.
 
 source "$ROOT/scripts/lib/chain.sh"
+source "$ROOT/scripts/lib/bigchaindb.sh"
 
 # stack_use NAME PORT: the stack that the functions below act on.
 stack_use() {
@@ -44,11 +45,14 @@ stack_healthy() {
 
 stack_pid() { process_of "$STACK_DIR/emulator.pid"; }
 
-# The chain comes second: by then it is certain that the stack can have its port.
+# The chain and the ledger come second: by then it is certain that the stack can have
+# its port.
 stack_start() {
   ensure_anvil
+  ensure_bigchaindb
   emulator_start
   chain_start
+  ledger_node_start
 }
 
 emulator_start() {
@@ -108,6 +112,8 @@ stack_stop() {
   rm -f "$STACK_DIR/emulator.pid"
   stop_functions
   chain_stop
+  fleet_stop
+  ledger_node_stop
 }
 
 # Everything that decides what Terraform would do.
@@ -120,16 +126,16 @@ stack_inputs() {
 }
 
 # stack_apply [--force] [TERRAFORM OPTIONS]: brings the emulator to what terraform/
-# says, with the stack's own chain as the faucet's, and writes the outputs. Returns at
-# once where nothing has changed since the last time and the emulator still holds it.
-# Sets STACK_CHANGED.
+# says, with the stack's own chain as the faucet's and its own ledger, and writes the
+# outputs. Returns at once where nothing has changed since the last time and the emulator
+# still holds it. Sets STACK_CHANGED.
 stack_apply() {
   local force='' inputs applied=$STACK_DIR/applied
   if [[ ${1:-} == --force ]]; then
     force=1
     shift
   fi
-  set -- -var "faucet_nodes=[{\"url\":\"$(chain_url)\"}]" "$@"
+  set -- -var "faucet_nodes=[{\"url\":\"$(chain_url)\"}]" -var "ledger_node=$(ledger_node_url)" "$@"
   inputs=$(stack_inputs "$@")
   STACK_CHANGED=''
   if [[ -z $force ]] && stamped "$applied" "$inputs" && stack_holds; then
@@ -198,4 +204,13 @@ fund_faucet() {
   address=$(OFFCHAIN_STACK=$STACK_FILE "$ROOT/scripts/offchain" faucet key create --keep --json |
     "$ROOT/.venv/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["address"])')
   "$ROOT/.venv/bin/python" "$ROOT/scripts/lib/fund.py" "$(chain_url)" "$address"
+}
+
+# The secret of the suite's own webhooks, made where the stack has none.
+stack_ledger() {
+  if grep -q '"ledger": *{' "$STACK_FILE"; then step "Making the webhook secret" make_webhook_secret; fi
+}
+
+make_webhook_secret() {
+  OFFCHAIN_STACK=$STACK_FILE "$ROOT/scripts/offchain" ledger secret rotate ledger --if-absent
 }

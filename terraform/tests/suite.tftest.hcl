@@ -12,28 +12,34 @@ run "the_stack_output_names_what_scripts_need" {
   variables {
     rides  = {}
     faucet = { chain = { kind = "evm", chain_id = "31337", nodes = [{ url = "http://127.0.0.1:8545" }] }, symbol = "ETH", decimals = 18, amount = "1", daily_budget = "1" }
+    ledger = { node = "http://127.0.0.1:9984" }
   }
 
   assert {
-    condition     = keys(output.stack) == ["alarm_topic_arn", "api_url", "faucet", "name", "oracle", "queues", "redrive", "region", "rides", "vrf"]
+    condition     = keys(output.stack) == ["alarm_topic_arn", "api_url", "faucet", "ledger", "name", "oracle", "queues", "redrive", "region", "rides", "vrf"]
     error_message = "The stack has: ${jsonencode(keys(output.stack))}"
   }
 
   assert {
     condition = { for name, queue in output.stack.queues : name => queue.dead_letter } == {
-      offchain-vrf-requests           = false
-      offchain-vrf-requests-dlq       = true
-      offchain-vrf-executions-dlq     = true
-      offchain-vrf-schedules-dlq      = true
-      offchain-oracle-minutes-dlq     = true
-      offchain-oracle-schedules-dlq   = true
-      offchain-rides-record-dlq       = true
-      offchain-rides-subscription-dlq = true
-      offchain-rides-unsent-dlq       = true
-      offchain-faucet-claims          = false
-      offchain-faucet-claims-dlq      = true
-      offchain-faucet-executions-dlq  = true
-      offchain-faucet-schedules-dlq   = true
+      offchain-vrf-requests            = false
+      offchain-vrf-requests-dlq        = true
+      offchain-vrf-executions-dlq      = true
+      offchain-vrf-schedules-dlq       = true
+      offchain-oracle-minutes-dlq      = true
+      offchain-oracle-schedules-dlq    = true
+      offchain-rides-record-dlq        = true
+      offchain-rides-subscription-dlq  = true
+      offchain-rides-unsent-dlq        = true
+      offchain-faucet-claims           = false
+      offchain-faucet-claims-dlq       = true
+      offchain-faucet-executions-dlq   = true
+      offchain-faucet-schedules-dlq    = true
+      offchain-ledger-transactions     = false
+      offchain-ledger-transactions-dlq = true
+      offchain-ledger-deliveries-dlq   = true
+      offchain-ledger-executions-dlq   = true
+      offchain-ledger-schedules-dlq    = true
     }
     error_message = "The queues are: ${jsonencode(output.stack.queues)}"
   }
@@ -130,6 +136,42 @@ run "the_stack_output_names_what_scripts_need" {
   }
 
   assert {
+    condition = { for name, value in output.stack.ledger : name => value if !contains(["environment", "subscribers"], name) } == {
+      node              = "http://127.0.0.1:9984"
+      events_table      = "offchain-ledger-events"
+      assets_table      = "offchain-ledger-assets"
+      drivers_table     = "offchain-ledger-drivers"
+      deliveries_table  = "offchain-ledger-deliveries"
+      locks_table       = "offchain-ledger-locks"
+      queue_url         = "https://sqs.us-east-1.amazonaws.com/123456789012/mock"
+      state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-ledger-listener"
+      functions = {
+        listen  = "offchain-ledger-listen"
+        webhook = "offchain-ledger-webhook"
+        record  = "offchain-ledger-record"
+        deliver = "offchain-ledger-deliver"
+        api     = "offchain-ledger-api"
+      }
+      log_groups = {
+        offchain-ledger-listen   = "/aws/lambda/offchain-ledger-listen"
+        offchain-ledger-webhook  = "/aws/lambda/offchain-ledger-webhook"
+        offchain-ledger-record   = "/aws/lambda/offchain-ledger-record"
+        offchain-ledger-deliver  = "/aws/lambda/offchain-ledger-deliver"
+        offchain-ledger-api      = "/aws/lambda/offchain-ledger-api"
+        offchain-ledger-listener = "/aws/vendedlogs/states/offchain-ledger-listener"
+      }
+    }
+    error_message = "The ledger has: ${jsonencode(output.stack.ledger)}"
+  }
+
+  assert {
+    condition = [for subscriber in output.stack.ledger.subscribers : [keys(subscriber), subscriber.name, subscriber.url]] == [
+      [["name", "secret_arn", "url"], "ledger", "https://a1b2c3.execute-api.us-east-1.amazonaws.com/v1/ledger/events"],
+    ]
+    error_message = "The subscribers are: ${jsonencode(output.stack.ledger.subscribers)}"
+  }
+
+  assert {
     condition     = local.api_alarms == { client_errors = 500, latency_ms = 18000 }
     error_message = "A claim that waits 15 s for its block is not late: ${jsonencode(local.api_alarms)}"
   }
@@ -143,17 +185,21 @@ run "the_stack_output_names_what_scripts_need" {
       max_redrives      = 3
       history_days      = 30
       destinations = {
-        offchain-vrf-requests-dlq       = "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-requests"
-        offchain-vrf-executions-dlq     = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-vrf-fulfilment"
-        offchain-vrf-schedules-dlq      = null
-        offchain-oracle-minutes-dlq     = "arn:aws:lambda:us-east-1:123456789012:function:offchain-oracle-missed"
-        offchain-oracle-schedules-dlq   = null
-        offchain-rides-record-dlq       = "arn:aws:lambda:us-east-1:123456789012:function:offchain-rides-record-sns"
-        offchain-rides-subscription-dlq = "arn:aws:lambda:us-east-1:123456789012:function:offchain-rides-record-sns"
-        offchain-rides-unsent-dlq       = "arn:aws:sns:us-east-1:123456789012:offchain-rides"
-        offchain-faucet-claims-dlq      = "arn:aws:sqs:us-east-1:123456789012:offchain-faucet-claims"
-        offchain-faucet-executions-dlq  = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-faucet-payout"
-        offchain-faucet-schedules-dlq   = null
+        offchain-vrf-requests-dlq        = "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-requests"
+        offchain-vrf-executions-dlq      = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-vrf-fulfilment"
+        offchain-vrf-schedules-dlq       = null
+        offchain-oracle-minutes-dlq      = "arn:aws:lambda:us-east-1:123456789012:function:offchain-oracle-missed"
+        offchain-oracle-schedules-dlq    = null
+        offchain-rides-record-dlq        = "arn:aws:lambda:us-east-1:123456789012:function:offchain-rides-record-sns"
+        offchain-rides-subscription-dlq  = "arn:aws:lambda:us-east-1:123456789012:function:offchain-rides-record-sns"
+        offchain-rides-unsent-dlq        = "arn:aws:sns:us-east-1:123456789012:offchain-rides"
+        offchain-faucet-claims-dlq       = "arn:aws:sqs:us-east-1:123456789012:offchain-faucet-claims"
+        offchain-faucet-executions-dlq   = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-faucet-payout"
+        offchain-faucet-schedules-dlq    = null
+        offchain-ledger-transactions-dlq = "arn:aws:sqs:us-east-1:123456789012:offchain-ledger-transactions"
+        offchain-ledger-deliveries-dlq   = "arn:aws:lambda:us-east-1:123456789012:function:offchain-ledger-deliver"
+        offchain-ledger-executions-dlq   = "arn:aws:states:us-east-1:123456789012:stateMachine:offchain-ledger-listener"
+        offchain-ledger-schedules-dlq    = null
       }
       log_groups = {
         function = "/aws/lambda/offchain-dlq-redrive"
@@ -205,6 +251,13 @@ run "the_faucet_is_left_out_unless_asked_for" {
   }
 }
 
+run "the_ledger_is_left_out_unless_asked_for" {
+  assert {
+    condition     = length(module.ledger) == 0 && output.stack.ledger == null && length([for name in concat(keys(output.stack.queues), keys(output.stack.redrive.destinations)) : name if startswith(name, "offchain-ledger")]) == 0
+    error_message = "It needs a node, which not everyone has: ${jsonencode(output.stack)}"
+  }
+}
+
 run "without_subsystems_the_shared_parts_are_left" {
   variables {
     vrf    = null
@@ -212,7 +265,7 @@ run "without_subsystems_the_shared_parts_are_left" {
   }
 
   assert {
-    condition     = length(module.vrf) + length(module.oracle) + length(module.rides) + length(module.faucet) + length(output.stack.queues) + length(output.stack.redrive.destinations) == 0
+    condition     = length(module.vrf) + length(module.oracle) + length(module.rides) + length(module.faucet) + length(module.ledger) + length(output.stack.queues) + length(output.stack.redrive.destinations) == 0
     error_message = "Something is left: ${jsonencode(output.stack)}"
   }
 }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use offchain_ledger::Id;
 use offchain_oracle::FeedId;
 use offchain_vrf::ProofBundle;
 use reqwest::{Client, Method, Url};
@@ -142,6 +143,28 @@ impl Api {
         query: &[(&str, &str)],
     ) -> Result<Value, CliError> {
         self.get(&format!("/v1/feeds/{feed}/readings"), query).await
+    }
+
+    /// An asset of the ledger, with a page of its history.
+    pub(crate) async fn asset(&self, id: &Id) -> Result<Value, CliError> {
+        self.get(&format!("/v1/ledger/assets/{id}"), &[]).await
+    }
+
+    /// What a reply of [`Api::asset`] names as its next page.
+    pub(crate) async fn asset_page(&self, id: &Id, next: &str) -> Result<Value, CliError> {
+        // Nowhere else, whatever the reply says.
+        let own = format!("/v1/ledger/assets/{id}");
+        let query = next
+            .strip_prefix(&own)
+            .and_then(|query| query.strip_prefix('?'));
+        let Some(query) = query else {
+            return Err(CliError::Input(format!(
+                "the API's next page is not one of the asset {id}"
+            )));
+        };
+        let mut url = self.at(&own)?;
+        url.set_query(Some(query));
+        self.answer(self.client.get(url)).await
     }
 
     pub(crate) async fn oracle_keys(&self) -> Result<Value, CliError> {

@@ -1,5 +1,6 @@
 //! `offchain demo`: a few requests, live, from the first to the verified proof,
-//! then the next slots of a feed, then a claim of the faucet.
+//! then the next slots of a feed, then a claim of the faucet, then an asset of
+//! the ledger.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use serde_json::json;
 use crate::api::{Api, View, read};
 use crate::error::CliError;
 use crate::faucet;
+use crate::ledger;
 use crate::oracle::start::start;
 use crate::oracle::{Feeds, Follow, Record, decimal, lateness, verify_published};
 use crate::output::{Output, bad, good};
@@ -33,13 +35,20 @@ pub(crate) struct Demo {
     /// How many claims of the faucet to make after that, each for a new address.
     #[arg(long, default_value_t = 1)]
     claims: u32,
+    /// How many assets of the ledger to show after that, as they change owners.
+    #[arg(long, default_value_t = 1)]
+    assets: usize,
 }
 
 impl Demo {
     pub(crate) async fn run(self, stack: &Stack, output: &Output) -> Result<ExitCode, CliError> {
-        if stack.vrf.is_none() && stack.oracle.is_none() && stack.faucet.is_none() {
+        if stack.vrf.is_none()
+            && stack.oracle.is_none()
+            && stack.faucet.is_none()
+            && stack.ledger.is_none()
+        {
             return Err(CliError::input(
-                "this deployment has nothing to show (vrf = null, oracle = null, faucet = null)",
+                "this deployment has nothing to show (vrf, oracle, faucet and ledger are null)",
             ));
         }
         let api = Api::new(stack)?;
@@ -52,6 +61,9 @@ impl Demo {
         }
         if stack.faucet.is_some() && self.claims > 0 {
             failed |= faucet::visit::show(stack, &api, self.claims, output).await?;
+        }
+        if let Some(part) = stack.ledger.as_ref().filter(|_| self.assets > 0) {
+            ledger::trade::show(stack, part, &api, self.assets, output).await?;
         }
         Ok(ExitCode::from(u8::from(failed)))
     }

@@ -18,6 +18,9 @@ pub(crate) enum CliError {
     /// An AWS service did not answer, or refused.
     #[error("AWS did not answer as expected: {0}")]
     Aws(String),
+    /// The ledger's node did not answer, or with something else.
+    #[error("the ledger's node did not answer as expected: {0}")]
+    Node(String),
     /// The answer is no, or nobody waited for it.
     #[error("{0}")]
     No(String),
@@ -35,7 +38,7 @@ impl CliError {
         ExitCode::from(match self {
             Self::Input(_) => 2,
             Self::No(_) | Self::TimedOut { .. } => 1,
-            Self::Refused { .. } | Self::Api { .. } | Self::Aws(_) => 3,
+            Self::Refused { .. } | Self::Api { .. } | Self::Aws(_) | Self::Node(_) => 3,
         })
     }
 

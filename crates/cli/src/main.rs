@@ -2,17 +2,19 @@
 //!
 //! Exit codes: 0 for success; 1 where the answer is no (a bundle or a reading is
 //! invalid, a request expired, a letter was not redriven, the faucet is broken or
-//! empty); 2 where the input cannot be used; 3 where the deployment could not be
-//! reached or refused; 130 where a second signal ended a faucet that was served.
+//! empty, nobody listens to the ledger); 2 where the input cannot be used; 3 where the deployment could not be
+//! reached or refused; 130 where a second signal ended a process that served.
 
 mod api;
 mod aws;
 mod cost;
+mod daemon;
 mod demo;
 mod dlq;
 mod error;
 mod faucet;
 mod keys;
+mod ledger;
 mod oracle;
 mod output;
 mod percentiles;
@@ -62,7 +64,10 @@ enum Command {
     /// Test coins of a chain: serve, look after and use a faucet.
     #[command(subcommand)]
     Faucet(faucet::Command),
-    /// One screen: requests, feeds, lateness, the faucet, queues, quarantine, alarms.
+    /// Assets of a ledger, and who follows it: listen, look, replay, rotate secrets.
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// One screen: requests, feeds, lateness, the faucet, the ledger, queues, quarantine, alarms.
     Status,
     /// What the dead-letter queues hold, and how it goes back where it came from.
     #[command(subcommand)]
@@ -70,7 +75,7 @@ enum Command {
     /// What designs and this deployment cost a month.
     Cost(cost::Cost),
     /// Makes a few requests and shows them being fulfilled, then the next slots of a feed,
-    /// then a claim of the faucet.
+    /// then a claim of the faucet, then a car of the ledger that changes hands.
     Demo(demo::Demo),
 }
 
@@ -99,6 +104,8 @@ async fn run(args: Args, output: &Output) -> Result<ExitCode, CliError> {
         Command::Rides(command) => command.run(&load()?, output).await,
         // A key can be looked at, and a faucet be served, without a stack.
         Command::Faucet(command) => command.run(args.stack.as_deref(), output).await,
+        // As a faucet, a listener may be given its variables without a stack.
+        Command::Ledger(command) => command.run(args.stack.as_deref(), output).await,
         Command::Status => status::run(&load()?, output).await,
         Command::Dlq(command) => command.run(&load()?, output).await,
         Command::Demo(demo) => demo.run(&load()?, output).await,

@@ -20,6 +20,7 @@ pub(crate) struct Stack {
     pub(crate) oracle: Option<Oracle>,
     pub(crate) rides: Option<Rides>,
     pub(crate) faucet: Option<Faucet>,
+    pub(crate) ledger: Option<Ledger>,
     pub(crate) redrive: Option<Redrive>,
 }
 
@@ -61,6 +62,25 @@ pub(crate) struct Faucet {
     /// What a stand-alone faucet starts from: the variables `FAUCET_*`. The
     /// addresses of nodes are among them, which may hold access keys.
     pub(crate) environment: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Ledger {
+    pub(crate) events_table: String,
+    pub(crate) assets_table: String,
+    pub(crate) drivers_table: String,
+    pub(crate) subscribers: Vec<Subscriber>,
+    /// What the listener starts from: the variables `LEDGER_*`. The address of
+    /// the node is among them, which may hold an access key.
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+/// Whoever is told of the ledger's events.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Subscriber {
+    pub(crate) name: String,
+    /// The secret that its webhooks are signed with.
+    pub(crate) secret_arn: String,
 }
 
 /// What puts dead letters back.
@@ -129,6 +149,12 @@ impl Stack {
         self.faucet
             .as_ref()
             .ok_or_else(|| CliError::input("this deployment has no faucet (faucet = null)"))
+    }
+
+    pub(crate) fn ledger(&self) -> Result<&Ledger, CliError> {
+        self.ledger
+            .as_ref()
+            .ok_or_else(|| CliError::input("this deployment has no ledger (ledger = null)"))
     }
 
     pub(crate) fn redrive(&self) -> Result<&Redrive, CliError> {

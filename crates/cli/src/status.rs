@@ -13,12 +13,13 @@ use serde::Serialize;
 use crate::aws;
 use crate::error::CliError;
 use crate::faucet;
+use crate::ledger;
 use crate::oracle;
 use crate::oracle::status::OracleReport;
 use crate::output::{Output, bad, good};
 use crate::percentiles::Percentiles;
 use crate::rides;
-use crate::stack::Stack;
+use crate::stack::{Queue, Stack};
 
 /// Items read for the overview; a larger table is told of as sampled.
 const SAMPLE: usize = 20_000;
@@ -34,6 +35,8 @@ struct Report {
     rides: Option<rides::Report>,
     #[serde(skip_serializing_if = "Option::is_none")]
     faucet: Option<faucet::status::Report>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<ledger::status::Report>,
     queues: Vec<QueueReport>,
     /// Dead letters that are put back no more.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,11 +90,12 @@ struct AlarmReport {
 
 pub(crate) async fn run(stack: &Stack, output: &Output) -> Result<ExitCode, CliError> {
     let config = aws::config(stack).await;
-    let (vrf, oracle, rides, faucet, queues, quarantined, alarms) = tokio::try_join!(
+    let (vrf, oracle, rides, faucet, ledger, queues, quarantined, alarms) = tokio::try_join!(
         vrf(stack, &config),
         oracle::status::report(stack, &config),
         rides::report(stack, &config),
         faucet::status::report(stack, &config),
+        ledger::status::report(stack, &config),
         queues(stack, &config),
         quarantined(stack, &config),
         alarms(stack, &config)
@@ -102,6 +106,7 @@ pub(crate) async fn run(stack: &Stack, output: &Output) -> Result<ExitCode, CliE
         oracle,
         rides,
         faucet,
+        ledger,
         queues,
         quarantined,
         alarms,
@@ -173,9 +178,17 @@ pub(crate) async fn queues(
     stack: &Stack,
     config: &SdkConfig,
 ) -> Result<Vec<QueueReport>, CliError> {
+    count_messages(&stack.queues, config).await
+}
+
+/// How many messages these queues hold.
+pub(crate) async fn count_messages(
+    queues: impl IntoIterator<Item = (&String, &Queue)>,
+    config: &SdkConfig,
+) -> Result<Vec<QueueReport>, CliError> {
     let client = aws_sdk_sqs::Client::new(config);
     let mut reports = Vec::new();
-    for (name, queue) in &stack.queues {
+    for (name, queue) in queues {
         let reply = client
             .get_queue_attributes()
             .queue_url(&queue.url)
@@ -279,6 +292,14 @@ fn print(report: &Report, output: &Output) {
     if let Some(faucet) = &report.faucet {
         output.title(format!("{} faucet", report.name));
         faucet
+            .lines()
+            .into_iter()
+            .for_each(|line| output.line(line));
+        output.line("");
+    }
+    if let Some(ledger) = &report.ledger {
+        output.title(format!("{} ledger", report.name));
+        ledger
             .lines()
             .into_iter()
             .for_each(|line| output.line(line));

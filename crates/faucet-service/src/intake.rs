@@ -327,6 +327,7 @@ impl<C: Chain> Intake<C> {
             .outbound
             .post(&Post {
                 url: &url,
+                headers: &[],
                 content_type: "application/x-www-form-urlencoded",
                 body: form.as_bytes(),
                 timeout: CAPTCHA_TIMEOUT,

@@ -4,6 +4,7 @@
 pub mod clients;
 pub mod config;
 pub mod http;
+pub mod metrics;
 pub mod runtime;
 pub mod sqs;
 

@@ -1,14 +1,15 @@
-//! HTTP requests to servers that are not ours. Such a server may be slow, may
+//! HTTP requests and connections to servers that are not ours. Such a server may be slow, may
 //! answer without end, and may send the request elsewhere; whoever names it
 //! may point its name at an address inside our network. None of that costs
 //! more than a request's time and limit, or reaches what [`Reach`] excludes.
 
 mod reach;
+mod socket;
 
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,10 @@ use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName,
     HeaderValue, LOCATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use reqwest::{Client, ClientBuilder, Response, StatusCode};
+use reqwest::{Client, Response, StatusCode};
+use rustls::ClientConfig;
+use rustls_platform_verifier::BuilderVerifierExt;
+pub use socket::Socket;
 
 /// Why a server gave no answer that can be used. No text holds a URL or the
 /// value of a header: either may be a secret, and errors are logged.
@@ -31,10 +35,10 @@ pub enum OutboundError {
     TimedOut,
     /// The server was not found, or the connection failed or broke.
     #[error("the server could not be reached or broke off")]
-    Unreachable(#[source] reqwest::Error),
+    Unreachable(#[source] Cause),
     /// No secure connection to the server that the URL names.
     #[error("the secure connection failed")]
-    Tls(#[source] reqwest::Error),
+    Tls(#[source] Cause),
     /// The server answered, but not with success.
     #[error("the server answered {0}")]
     Status(u16),
@@ -56,8 +60,11 @@ pub enum OutboundError {
     Header(&'static str),
     /// The client could not be made.
     #[error("the HTTP client could not be made")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] Cause),
 }
+
+/// What lies behind an [`OutboundError`].
+pub type Cause = Box<dyn Error + Send + Sync>;
 
 impl Coded for OutboundError {
     fn code(&self) -> &'static str {
@@ -109,6 +116,8 @@ pub struct Get<'a> {
 pub struct Post<'a> {
     /// Where it goes, by http or https.
     pub url: &'a Url,
+    /// The names and values of more headers. Any of them may be secret.
+    pub headers: &'a [(&'a str, &'a str)],
     /// What `body` is, such as `application/x-www-form-urlencoded`.
     pub content_type: &'a str,
     /// What is posted.
@@ -120,22 +129,47 @@ pub struct Post<'a> {
 }
 
 const MAX_REDIRECTS: usize = 3;
+/// How long a success waits for the rest of its answer.
+const REST: Duration = Duration::from_millis(250);
 
 /// A client that keeps its connections. Clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Outbound {
     client: Client,
-    refuses: fn(IpAddr) -> bool,
+    resolver: Checked,
+    tls: Arc<ClientConfig>,
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound").finish_non_exhaustive()
+    }
 }
 
 impl Outbound {
     /// A client for the servers within `reach`.
     pub fn new(reach: Reach) -> Result<Self, OutboundError> {
-        let refuses = reach.refuses();
-        let client = builder(refuses, System)
-            .build()
-            .map_err(OutboundError::Client)?;
-        Ok(Self { client, refuses })
+        let tls = platform_tls().map_err(|error| OutboundError::Client(error.into()))?;
+        Self::with(reach.refuses(), System, tls)
+    }
+
+    fn with(
+        refuses: fn(IpAddr) -> bool,
+        resolver: impl Resolve + 'static,
+        mut tls: ClientConfig,
+    ) -> Result<Self, OutboundError> {
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let resolver = Checked {
+            refuses,
+            resolver: Arc::new(resolver),
+        };
+        let client = client(resolver.clone(), tls.clone())
+            .map_err(|error| OutboundError::Client(error.into()))?;
+        Ok(Self {
+            client,
+            resolver,
+            tls: Arc::new(tls),
+        })
     }
 
     /// The body of a successful answer.
@@ -147,20 +181,43 @@ impl Outbound {
 
     /// The body of a successful answer.
     pub async fn post(&self, request: &Post<'_>) -> Result<Vec<u8>, OutboundError> {
-        tokio::time::timeout(request.timeout, self.send(request))
+        let exchange = async { body(self.send(request).await?, request.limit).await };
+        tokio::time::timeout(request.timeout, exchange)
             .await
             .map_err(|_| OutboundError::TimedOut)?
     }
 
-    async fn send(&self, request: &Post<'_>) -> Result<Vec<u8>, OutboundError> {
+    /// Posts to a server whose answer's status says all: once that is a
+    /// success, nothing about its body makes it a failure. As much of the body
+    /// is read as `limit` and a moment on top of the timeout allow, so that the
+    /// connection can be kept.
+    pub async fn notify(&self, request: &Post<'_>) -> Result<(), OutboundError> {
+        let response = tokio::time::timeout(request.timeout, self.send(request))
+            .await
+            .map_err(|_| OutboundError::TimedOut)??;
+        let status = response.status();
+        let _ = tokio::time::timeout(REST, rest(response, request.limit)).await;
+        successful(status)
+    }
+
+    /// Sends it, and returns what is answered if it is no redirect.
+    async fn send(&self, request: &Post<'_>) -> Result<Response, OutboundError> {
         requestable(request.url).map_err(OutboundError::Url)?;
         self.within_reach(request.url)?;
         let content_type = HeaderValue::from_str(request.content_type)
             .map_err(|_| OutboundError::Header("value has a character that no header may have"))?;
-        let response = self
+        let mut post = self
             .client
             .post(request.url.clone())
-            .header(CONTENT_TYPE, content_type)
+            .header(CONTENT_TYPE, content_type);
+        for header in request.headers {
+            let (name, value) = secret(*header)?;
+            if name == CONTENT_TYPE {
+                return Err(OutboundError::Header("name is the body's own"));
+            }
+            post = post.header(name, value);
+        }
+        let response = post
             .body(request.body.to_vec())
             .send()
             .await
@@ -168,7 +225,7 @@ impl Outbound {
         if redirects(response.status()) {
             return Err(OutboundError::Redirect("a POST"));
         }
-        body(response, request.limit).await
+        Ok(response)
     }
 
     async fn exchange(&self, request: &Get<'_>) -> Result<Vec<u8>, OutboundError> {
@@ -217,15 +274,26 @@ impl Outbound {
     /// here, read as the connector reads it.
     fn within_reach(&self, url: &Url) -> Result<(), OutboundError> {
         match url.host_str().and_then(literal) {
-            Some(ip) if (self.refuses)(ip) => Err(OutboundError::Private(ip)),
+            Some(ip) if (self.resolver.refuses)(ip) => Err(OutboundError::Private(ip)),
             Some(_) | None => Ok(()),
         }
     }
 }
 
-fn builder(refuses: fn(IpAddr) -> bool, resolver: impl Resolve + 'static) -> ClientBuilder {
-    // Another part of the process may have chosen a provider before.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+/// Trust in whatever the system trusts.
+fn platform_tls() -> Result<ClientConfig, rustls::Error> {
+    Ok(tls_versions()?
+        .with_platform_verifier()?
+        .with_no_client_auth())
+}
+
+fn tls_versions()
+-> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+}
+
+fn client(resolver: Checked, tls: ClientConfig) -> Result<Client, reqwest::Error> {
     let headers = [
         (ACCEPT, HeaderValue::from_static("application/json")),
         (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
@@ -237,10 +305,9 @@ fn builder(refuses: fn(IpAddr) -> bool, resolver: impl Resolve + 'static) -> Cli
         // A proxy would do the resolving, and out of our sight.
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .dns_resolver(Checked {
-            refuses,
-            resolver: Arc::new(resolver),
-        })
+        .dns_resolver(resolver)
+        .tls_backend_preconfigured(tls)
+        .build()
 }
 
 /// The system's resolver.
@@ -258,6 +325,7 @@ impl Resolve for System {
 /// Hands over what another resolver finds only if all of it may be connected
 /// to. The connector uses just these addresses, so a name that changes its
 /// mind between check and use gains nothing.
+#[derive(Clone)]
 struct Checked {
     refuses: fn(IpAddr) -> bool,
     resolver: Arc<dyn Resolve>,
@@ -266,7 +334,16 @@ struct Checked {
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {
         let refuses = self.refuses;
-        let resolving = self.resolver.resolve(name);
+        // No resolver is asked for these: one may not know them, or may lie
+        // about them (RFC 6761, section 6.3).
+        let resolving = match is_local(name.as_str()) {
+            true => {
+                let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+                let addresses = loopback.into_iter().map(|ip| SocketAddr::new(ip, 0));
+                Box::pin(std::future::ready(Ok(Box::new(addresses) as Addrs)))
+            }
+            false => self.resolver.resolve(name),
+        };
         Box::pin(async move {
             let addresses: Vec<SocketAddr> = resolving.await?.collect();
             match addresses.iter().find(|address| refuses(address.ip())) {
@@ -289,6 +366,13 @@ impl fmt::Display for Refused {
 
 impl Error for Refused {}
 
+/// Whether a name is `localhost` or below it.
+fn is_local(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let last = name.rsplit('.').next();
+    last.is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
+}
+
 fn literal(host: &str) -> Option<IpAddr> {
     let v6 = host
         .strip_prefix('[')
@@ -302,10 +386,14 @@ fn requestable(url: &Url) -> Result<(), &'static str> {
         return Err("is neither http nor https");
     }
     // It would be sent as a header that nothing here treats as a secret.
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a user or password");
+    anonymous(url)
+}
+
+fn anonymous(url: &Url) -> Result<(), &'static str> {
+    match url.username().is_empty() && url.password().is_none() {
+        true => Ok(()),
+        false => Err("holds a user or password"),
     }
-    Ok(())
 }
 
 fn secret((name, value): (&str, &str)) -> Result<(HeaderName, HeaderValue), OutboundError> {
@@ -352,10 +440,20 @@ fn target(url: &Url, response: &Response) -> Result<Url, &'static str> {
     Ok(target)
 }
 
-async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, OutboundError> {
-    if !response.status().is_success() {
-        return Err(OutboundError::Status(response.status().as_u16()));
+async fn body(response: Response, limit: usize) -> Result<Vec<u8>, OutboundError> {
+    successful(response.status())?;
+    rest(response, limit).await
+}
+
+fn successful(status: StatusCode) -> Result<(), OutboundError> {
+    match status.is_success() {
+        true => Ok(()),
+        false => Err(OutboundError::Status(status.as_u16())),
     }
+}
+
+/// What comes after the head of an answer.
+async fn rest(mut response: Response, limit: usize) -> Result<Vec<u8>, OutboundError> {
     let fits = |length: u64| usize::try_from(length).is_ok_and(|length| length <= limit);
     if !response.content_length().is_none_or(fits) {
         return Err(OutboundError::TooLarge(limit));
@@ -387,21 +485,31 @@ fn failure(error: reqwest::Error) -> OutboundError {
     if error.is_timeout() {
         return OutboundError::TimedOut;
     }
-    let handshake = error.is_connect();
-    let tls = causes(&error).any(|cause| {
+    match is_tls(&error, error.is_connect()) {
+        true => OutboundError::Tls(error.into()),
+        false => OutboundError::Unreachable(error.into()),
+    }
+}
+
+/// Why a name was not resolved.
+fn failed_lookup(error: Cause) -> OutboundError {
+    match error.downcast_ref() {
+        Some(Refused(ip)) => OutboundError::Private(*ip),
+        None => OutboundError::Unreachable(error),
+    }
+}
+
+/// Whether an error is about the security of a connection.
+fn is_tls(error: &(dyn Error + 'static), connecting: bool) -> bool {
+    causes(error).any(|cause| {
         // While connecting, only the handshake waits for bytes, so only it
         // can miss them.
         cause.is::<rustls::Error>()
-            || handshake
+            || connecting
                 && cause
                     .downcast_ref::<io::Error>()
                     .is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
-    });
-    if tls {
-        OutboundError::Tls(error)
-    } else {
-        OutboundError::Unreachable(error)
-    }
+    })
 }
 
 /// An error and everything that caused it. An [`io::Error`] leaves out the

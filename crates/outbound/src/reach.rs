@@ -13,6 +13,16 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// The reach of whoever may, or may not, connect to private addresses.
+    #[must_use]
+    pub fn new(allow_private: bool) -> Self {
+        if allow_private {
+            Self::Any
+        } else {
+            Self::Public
+        }
+    }
+
     pub(crate) fn refuses(self) -> fn(IpAddr) -> bool {
         match self {
             Self::Public => |ip| !is_global(ip),

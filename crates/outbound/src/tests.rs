@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use reqwest::Certificate;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -48,21 +49,23 @@ fn small_internet(names: impl Fn(&str) -> Vec<&'static str> + Send + Sync + 'sta
 }
 
 fn trusting(
-    certificate: Option<Certificate>,
+    certificate: Option<CertificateDer<'static>>,
     names: impl Fn(&str) -> Vec<&'static str> + Send + Sync + 'static,
 ) -> Outbound {
     let refuses = |ip: IpAddr| {
         let home: IpAddr = [127, 0, 0, 1].into();
         ip != home && (Reach::Public.refuses())(ip)
     };
-    let mut builder = builder(refuses, Names(names));
-    if let Some(certificate) = certificate {
-        builder = builder.tls_certs_only([certificate]);
-    }
-    Outbound {
-        client: builder.build().unwrap(),
-        refuses,
-    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificate);
+    let tls = tls_versions().unwrap();
+    let tls = tls.with_root_certificates(roots).with_no_client_auth();
+    Outbound::with(refuses, Names(names), tls).unwrap()
+}
+
+/// A client for public servers, whose names a resolver of the test's finds.
+fn resolving(resolver: impl Resolve + 'static) -> Outbound {
+    Outbound::with(Reach::Public.refuses(), resolver, platform_tls().unwrap()).unwrap()
 }
 
 /// Every name is 127.0.0.1.
@@ -220,7 +223,7 @@ async fn without_tls(greeting: &'static str) -> u16 {
 }
 
 /// A certificate that signs itself for `name`, and a server that shows it.
-fn certificate(name: &str, valid_until: i32) -> (TlsAcceptor, Certificate) {
+fn certificate(name: &str, valid_until: i32) -> (TlsAcceptor, CertificateDer<'static>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let key = rcgen::KeyPair::generate().unwrap();
     let mut parameters = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
@@ -233,8 +236,7 @@ fn certificate(name: &str, valid_until: i32) -> (TlsAcceptor, Certificate) {
             key.serialize_der().try_into().unwrap(),
         )
         .unwrap();
-    let trusted = Certificate::from_der(certificate.der()).unwrap();
-    (Arc::new(config).into(), trusted)
+    (Arc::new(config).into(), certificate.der().clone())
 }
 
 mod request {
@@ -357,6 +359,8 @@ mod request {
         let server = Server::start(|_| ok("{}")).await;
         let target = server.url("/");
         assert_eq!(any().get(&get(&target)).await.unwrap(), b"{}");
+        // Where nothing is said against them, they do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let error = Client::new().get(target).send().await.unwrap_err();
         assert!(error.is_connect(), "{error:?}");
         assert_eq!(server.connections(), 1);
@@ -371,6 +375,7 @@ mod post {
     fn post<'a>(url: &'a Url, body: &'a str) -> Post<'a> {
         Post {
             url,
+            headers: &[],
             content_type: FORM,
             body: body.as_bytes(),
             timeout: LONG,
@@ -419,6 +424,51 @@ mod post {
                 concat!("user-agent: offchain/", env!("CARGO_PKG_VERSION")),
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn its_headers_are_sent_as_they_are() {
+        let (target, task) = taking(ok("")).await;
+        let mut request = post(&target, "{}");
+        request.headers = &[
+            ("webhook-id", "evt_1"),
+            ("Webhook-Signature", "v1,hush v1,hush"),
+            ("accept", "*/*"),
+        ];
+        any().post(&request).await.unwrap();
+        let (head, _) = task.await.unwrap();
+        for line in [
+            "webhook-id: evt_1",
+            "webhook-signature: v1,hush v1,hush",
+            "accept: */*",
+            "content-type: application/x-www-form-urlencoded",
+        ] {
+            assert!(head.contains(&format!("\r\n{line}\r\n")), "{head}");
+        }
+        assert!(!head.contains("application/json"), "{head}");
+    }
+
+    #[tokio::test]
+    async fn a_header_that_cannot_be_sent_is_refused_without_its_value() {
+        let server = Server::start(|_| ok("{}")).await;
+        let target = server.url("/");
+        for bad in [
+            ("webhook-id", "hush\r\nx-other: hush"),
+            ("webhook id", "hush"),
+            ("", "hush"),
+            ("Host", "hush"),
+            ("Content-Length", "4"),
+            ("transfer-encoding", "hush"),
+            ("Content-Type", "hush"),
+        ] {
+            let headers = [("webhook-id", "evt_1"), bad];
+            let mut request = post(&target, "");
+            request.headers = &headers;
+            let error = any().post(&request).await.unwrap_err();
+            assert_eq!(error.code(), "HeaderInvalid", "{bad:?}");
+            assert!(!format!("{error} {error:?}").contains("hush"));
+        }
+        assert_eq!(server.connections(), 0);
     }
 
     #[tokio::test]
@@ -522,6 +572,328 @@ mod post {
     }
 }
 
+mod notify {
+    use super::*;
+
+    fn post(url: &Url) -> Post<'_> {
+        Post {
+            url,
+            headers: &[("webhook-id", "evt_1")],
+            content_type: "application/json",
+            body: b"",
+            timeout: LONG,
+            limit: LIMIT,
+        }
+    }
+
+    async fn refusal(outbound: &Outbound, request: &Post<'_>) -> &'static str {
+        outbound.notify(request).await.unwrap_err().code()
+    }
+
+    #[tokio::test]
+    async fn each_kind_of_success_is_one_whatever_its_body() {
+        let huge = "x".repeat(LIMIT + 1);
+        for answer in [
+            ok("{}"),
+            answer("202 Accepted", "", ""),
+            "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+            answer("299 X", "", "x"),
+            ok(&huge),
+            format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{huge}"),
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 4\r\n\r\n[1".to_owned(),
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\nhm"
+                .to_owned(),
+        ] {
+            let said = answer.clone();
+            let server = Server::start(move |_| answer.clone()).await;
+            let target = server.url("/hook");
+            let result = any().notify(&post(&target)).await;
+            assert!(result.is_ok(), "{said}: {result:?}");
+            assert_eq!(server.lines(), ["POST /hook"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_not_waited_for() {
+        let port = hanging("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n[1").await;
+        let target = url(format!("http://127.0.0.1:{port}/"));
+        let start = Instant::now();
+        any().notify(&post(&target)).await.unwrap();
+        assert!(start.elapsed() < LONG / 2);
+    }
+
+    #[tokio::test]
+    async fn the_connection_is_kept() {
+        let count = AtomicUsize::new(0);
+        let server = Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+            0 => answer("503 Oops", "", "later"),
+            _ => ok("{}"),
+        })
+        .await;
+        let (outbound, target) = (any(), server.url("/"));
+        assert_eq!(refusal(&outbound, &post(&target)).await, "RemoteStatus");
+        for _ in 0..3 {
+            outbound.notify(&post(&target)).await.unwrap();
+        }
+        assert_eq!(server.connections(), 1);
+    }
+
+    #[tokio::test]
+    async fn anything_else_is_a_failure_and_sent_once() {
+        for (answer, code) in [
+            (
+                answer("302 Found", "location: /x\r\n", ""),
+                "RemoteRedirected",
+            ),
+            (answer("304 X", "", ""), "RemoteStatus"),
+            (answer("400 X", "", "{}"), "RemoteStatus"),
+            (answer("410 Gone", "", ""), "RemoteStatus"),
+            (
+                answer("503 X", "", &"x".repeat(HUGE / 1000)),
+                "RemoteStatus",
+            ),
+            (String::new(), "RemoteUnreachable"),
+            ("hm\r\nconnection: close".to_owned(), "RemoteUnreachable"),
+        ] {
+            let server = Server::start(move |_| answer.clone()).await;
+            let target = server.url("/");
+            assert_eq!(refusal(&any(), &post(&target)).await, code);
+            assert_eq!(server.requests().len(), 1, "{code}");
+        }
+        let outbound = Outbound::new(Reach::Public).unwrap();
+        for (text, code) in [
+            ("http://10.0.0.1/", "AddressPrivate"),
+            ("http://hook.localhost/", "AddressPrivate"),
+            ("ws://127.0.0.1/", "UrlInvalid"),
+        ] {
+            assert_eq!(refusal(&outbound, &post(&url(text))).await, code);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_is_given_up() {
+        let port = hanging("HTTP/1.1 200 OK\r\n").await;
+        let target = url(format!("http://127.0.0.1:{port}/"));
+        let mut request = post(&target);
+        request.timeout = SHORT;
+        assert_eq!(refusal(&any(), &request).await, "RemoteTimedOut");
+    }
+}
+
+mod connect {
+    use super::*;
+
+    async fn refusal(outbound: &Outbound, target: &str) -> OutboundError {
+        outbound.connect(&url(target), LONG).await.unwrap_err()
+    }
+
+    /// Says hello at the far end of `socket`, which sends it back.
+    async fn echoes(mut socket: Socket) {
+        socket.write_all(b"hello").await.unwrap();
+        socket.flush().await.unwrap();
+        let mut back = [0; 5];
+        socket.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"hello");
+        socket.shutdown().await.unwrap();
+        assert_eq!(socket.read(&mut back).await.unwrap(), 0);
+    }
+
+    async fn echo(mut socket: impl AsyncRead + AsyncWrite + Unpin) {
+        let mut bytes = [0; 5];
+        socket.read_exact(&mut bytes).await.unwrap();
+        socket.write_all(&bytes).await.unwrap();
+        socket.flush().await.unwrap();
+        assert_eq!(socket.read(&mut bytes).await.unwrap(), 0);
+        socket.shutdown().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn bytes_go_both_ways() {
+        for (scheme, host) in [
+            ("ws", "127.0.0.1"),
+            ("http", "127.0.0.1"),
+            ("ws", "source.test"),
+            ("ws", "2130706433"),
+        ] {
+            let (port, server) = once(echo).await;
+            let target = url(format!("{scheme}://{host}:{port}/a?b=c"));
+            echoes(small_internet(home).connect(&target, LONG).await.unwrap()).await;
+            server.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secure_connection_is_one() {
+        for scheme in ["wss", "https"] {
+            let (tls, trusted) = certificate("source.test", 2999);
+            let (port, server) = once(async move |socket| {
+                let socket = tls.accept(socket).await.unwrap();
+                let (_, session) = socket.get_ref();
+                assert_eq!(session.server_name(), Some("source.test"));
+                echo(socket).await;
+            })
+            .await;
+            let target = url(format!("{scheme}://source.test:{port}/"));
+            let outbound = trusting(Some(trusted), home);
+            echoes(outbound.connect(&target, LONG).await.unwrap()).await;
+            server.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_of_an_address_serves_it() {
+        let (tls, trusted) = certificate("127.0.0.1", 2999);
+        let (port, server) = once(async move |socket| {
+            echo(tls.accept(socket).await.unwrap()).await;
+        })
+        .await;
+        let target = url(format!("wss://127.0.0.1:{port}/"));
+        let outbound = trusting(Some(trusted), home);
+        echoes(outbound.connect(&target, LONG).await.unwrap()).await;
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_not_trusted_is_refused() {
+        for (name, valid_until, trust) in [
+            ("source.test", 2999, false),
+            ("other.test", 2999, true),
+            ("source.test", 2001, true),
+        ] {
+            let (tls, trusted) = certificate(name, valid_until);
+            let (port, _) = once(async move |socket| tls.accept(socket).await.is_ok()).await;
+            let outbound = trusting(trust.then_some(trusted), home);
+            let error = refusal(&outbound, &format!("wss://source.test:{port}/")).await;
+            assert_eq!(error.code(), "RemoteTlsFailed", "{name} {valid_until}");
+        }
+        // What the system trusts does not hold the test's.
+        let (tls, _) = certificate("127.0.0.1", 2999);
+        let (port, _) = once(async move |socket| tls.accept(socket).await.is_ok()).await;
+        let error = refusal(&any(), &format!("wss://127.0.0.1:{port}/")).await;
+        assert_eq!(error.code(), "RemoteTlsFailed");
+        let text = offchain_codes::chain(&error);
+        assert!(text.contains("UnknownIssuer"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_server_without_tls_is_refused() {
+        for greeting in ["HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-x\r\n", ""] {
+            let port = without_tls(greeting).await;
+            let error = refusal(&any(), &format!("wss://127.0.0.1:{port}/")).await;
+            assert_eq!(error.code(), "RemoteTlsFailed", "{greeting:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn addresses_out_of_reach_are_refused_before_anything_is_sent() {
+        let server = Server::start(|_| ok("{}")).await;
+        let public = Outbound::new(Reach::Public).unwrap();
+        for host in [
+            "127.0.0.1",
+            "2130706433",
+            "0x7f.1",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "localhost",
+            "localhost.",
+            "node.localhost",
+        ] {
+            for scheme in ["ws", "wss", "http", "https"] {
+                let target = format!("{scheme}://{host}:{}/", server.port);
+                let error = refusal(&public, &target).await;
+                assert_eq!(error.code(), "AddressPrivate", "{target}");
+            }
+        }
+        for addresses in [["127.0.0.1", "10.0.0.1"], ["10.0.0.1", "127.0.0.1"]] {
+            let outbound = small_internet(move |_| addresses.to_vec());
+            let error = refusal(&outbound, &format!("ws://source.test:{}/", server.port)).await;
+            assert_eq!(error.code(), "AddressPrivate", "{addresses:?}");
+        }
+        assert_eq!(server.connections(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_checked_is_what_is_connected_to() {
+        let (port, server) = once(echo).await;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let outbound = small_internet(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+            0 => vec!["127.0.0.1"],
+            _ => vec!["127.0.0.2"],
+        });
+        let target = url(format!("ws://source.test:{port}/"));
+        echoes(outbound.connect(&target, LONG).await.unwrap()).await;
+        server.await.unwrap();
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_leaves_it_to_the_next() {
+        let (port, server) = once(echo).await;
+        let first_of_two = |_: &str| vec!["127.0.0.2", "127.0.0.1"];
+        let outbound =
+            Outbound::with(|_| false, Names(first_of_two), platform_tls().unwrap()).unwrap();
+        let target = url(format!("ws://source.test:{port}/"));
+        echoes(outbound.connect(&target, LONG).await.unwrap()).await;
+        server.await.unwrap();
+    }
+
+    /// Where a full queue makes the system silent.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_leaves_the_next_its_share_of_the_time() {
+        let (port, server) = once(echo).await;
+        let full = tokio::net::TcpSocket::new_v4().unwrap();
+        full.bind(([127, 0, 0, 2], port).into()).unwrap();
+        let _full = full.listen(1).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(socket) =
+            tokio::time::timeout(SHORT, TcpStream::connect(("127.0.0.2", port))).await
+        {
+            waiting.push(socket.unwrap());
+        }
+        let both = |_: &str| vec!["127.0.0.2", "127.0.0.1"];
+        let tls = platform_tls().unwrap();
+        let outbound = Outbound::with(|_| false, Names(both), tls).unwrap();
+        let target = url(format!("ws://source.test:{port}/"));
+        echoes(outbound.connect(&target, 2 * SHORT).await.unwrap()).await;
+        server.await.unwrap();
+        // The last one has what is left, and no more.
+        let target = url(format!("ws://127.0.0.2:{port}/"));
+        let error = outbound.connect(&target, SHORT).await.unwrap_err();
+        assert_eq!(error.code(), "RemoteTimedOut");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_connected_to_says_why_without_the_url() {
+        let outbound = small_internet(|_| vec![]);
+        for (target, code) in [
+            ("ftp://127.0.0.1/?key=hush", "UrlInvalid"),
+            ("data:,hush", "UrlInvalid"),
+            ("unix:/run/hush", "UrlInvalid"),
+            ("ws://hush@127.0.0.1/", "UrlInvalid"),
+            ("wss://:hush@127.0.0.1/", "UrlInvalid"),
+            ("ws://127.0.0.1:9/?key=hush", "RemoteUnreachable"),
+            ("ws://hush.test/?key=hush", "RemoteUnreachable"),
+        ] {
+            let error = refusal(&outbound, target).await;
+            assert_eq!(error.code(), code, "{target}");
+            let text = format!("{} {error:?}", offchain_codes::chain(&error));
+            assert!(!text.contains("hush"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_shakes_hands_is_given_up() {
+        let (port, _) = once(async |_socket| std::future::pending::<()>().await).await;
+        let target = url(format!("wss://127.0.0.1:{port}/"));
+        let start = Instant::now();
+        let error = any().connect(&target, SHORT).await.unwrap_err();
+        assert_eq!(error.code(), "RemoteTimedOut");
+        assert!(start.elapsed() >= SHORT && start.elapsed() < LONG / 2);
+    }
+}
+
 mod connections {
     use super::*;
 
@@ -581,9 +953,7 @@ mod connections {
                 Box::pin(std::future::ready(Err("no such name".into())))
             }
         }
-        let refuses = Reach::Public.refuses();
-        let client = builder(refuses, Broken).build().unwrap();
-        let outbound = Outbound { client, refuses };
+        let outbound = resolving(Broken);
         let target = url("http://source.test/");
         assert_eq!(code(&outbound, &get(&target)).await, "RemoteUnreachable");
     }
@@ -653,6 +1023,51 @@ mod addresses {
         for host in ["127.0.0.1", "localhost"] {
             let target = url(format!("http://{host}:{}/", server.port));
             assert_eq!(any().get(&get(&target)).await.unwrap(), b"{}", "{host}");
+        }
+    }
+
+    /// A resolver that is not to be asked.
+    struct Silent;
+
+    impl Resolve for Silent {
+        fn resolve(&self, name: Name) -> Resolving {
+            panic!("asked for {}", name.as_str());
+        }
+    }
+
+    #[tokio::test]
+    async fn names_below_localhost_are_loopback_without_a_resolver() {
+        let server = Server::start(|_| ok("{}")).await;
+        let tls = || platform_tls().unwrap();
+        let near = Outbound::with(Reach::Any.refuses(), Silent, tls()).unwrap();
+        let far = Outbound::with(Reach::Public.refuses(), Silent, tls()).unwrap();
+        for host in [
+            "localhost",
+            "localhost.",
+            "LOCALHOST",
+            "x.localhost",
+            "a1.b-2.localhost",
+            "X.LocalHost.",
+        ] {
+            let target = url(format!("http://{host}:{}/", server.port));
+            assert_eq!(near.get(&get(&target)).await.unwrap(), b"{}", "{host}");
+            assert_eq!(code(&far, &get(&target)).await, "AddressPrivate", "{host}");
+            let socket = near.connect(&target, LONG).await;
+            assert!(socket.is_ok(), "{host}: {socket:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_that_only_look_like_localhost_are_resolved() {
+        let target = |host| url(format!("http://{host}/"));
+        let outbound = small_internet(|_| vec!["10.0.0.1"]);
+        for host in ["notlocalhost", "localhost.test", "x-localhost", "local"] {
+            match outbound.get(&get(&target(host))).await {
+                Err(OutboundError::Private(ip)) => {
+                    assert_eq!(ip, IpAddr::from([10, 0, 0, 1]), "{host}");
+                }
+                other => panic!("{host}: {other:?}"),
+            }
         }
     }
 
@@ -1142,9 +1557,7 @@ mod time {
                 Box::pin(std::future::pending())
             }
         }
-        let refuses = Reach::Public.refuses();
-        let client = builder(refuses, Hanging).build().unwrap();
-        given_up(&Outbound { client, refuses }, &url("http://source.test/")).await;
+        given_up(&resolving(Hanging), &url("http://source.test/")).await;
     }
 
     #[tokio::test]
@@ -1283,7 +1696,7 @@ mod errors {
 
     #[test]
     fn codes_are_stable_and_what_is_ours_to_mend_is_not_repeated() {
-        let cause = || Client::new().get("::").build().unwrap_err();
+        let cause = || Cause::from("x");
         let ip = [10, 0, 0, 1].into();
         for (error, code, retryable) in [
             (OutboundError::TimedOut, "RemoteTimedOut", true),

@@ -115,6 +115,9 @@ pub enum StoreError {
     /// An item does not have the shape that this version writes.
     #[error("an item of the store cannot be read: {0}")]
     Item(#[source] serde_dynamo::Error),
+    /// A value inside an item does not have the shape that this version writes.
+    #[error("a value of the store cannot be read")]
+    Value(#[source] serde_json::Error),
     /// A message could not be written as JSON.
     #[error("a message cannot be written")]
     Message(#[source] serde_json::Error),
@@ -141,14 +144,17 @@ impl Coded for StoreError {
         match self {
             Self::Aws(AwsError::Unavailable(_)) => "StoreUnavailable",
             Self::Aws(AwsError::Denied(_)) => "StoreDenied",
-            Self::Aws(AwsError::Rejected(_)) | Self::Item(_) | Self::Message(_) => "StoreRejected",
+            Self::Aws(AwsError::Rejected(_))
+            | Self::Item(_)
+            | Self::Value(_)
+            | Self::Message(_) => "StoreRejected",
         }
     }
 
     fn retryable(&self) -> bool {
         match self {
             Self::Aws(error) => error.retryable(),
-            Self::Item(_) | Self::Message(_) => false,
+            Self::Item(_) | Self::Value(_) | Self::Message(_) => false,
         }
     }
 }

@@ -14,6 +14,10 @@
     reason = "only tests use it"
 )]
 
+pub mod clock;
+mod expression;
+pub mod memory;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -149,6 +153,12 @@ pub fn page(items: &[Value], last: &Value) -> Reply {
 #[must_use]
 pub fn item(item: &Value) -> Reply {
     answer(json!({ "Item": attributes(item) }))
+}
+
+/// The reply of DynamoDB to an update that asks for the item.
+#[must_use]
+pub fn updated(item: &Value) -> Reply {
+    answer(json!({ "Attributes": attributes(item) }))
 }
 
 struct Rule {
@@ -624,4 +634,26 @@ pub fn written(update: &Value) -> Value {
         })
         .collect::<Map<_, _>>()
         .into()
+}
+
+/// The parts of the one transaction of DynamoDB that was made.
+#[must_use]
+pub fn parts(aws: &FakeAws) -> Vec<Value> {
+    let sent = aws.sent_once("TransactWriteItems");
+    sent["TransactItems"].as_array().unwrap().clone()
+}
+
+/// Whether a number of nanoseconds is a time from `before` until now.
+#[track_caller]
+pub fn assert_now(nanoseconds: &Value, before: Timestamp) {
+    let time = nanoseconds.as_i64().unwrap();
+    assert!(before.as_nanosecond() <= i128::from(time));
+    assert!(i128::from(time) <= Timestamp::now().as_nanosecond());
+}
+
+/// Whether a text is a time from `before` until now, as tables hold it.
+#[track_caller]
+pub fn assert_just_now(text: &Value, before: Timestamp) {
+    let time: Moment = serde_json::from_value(text.clone()).unwrap();
+    assert!(Moment::from(before) <= time && time.timestamp() <= Timestamp::now());
 }

@@ -22,6 +22,7 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use offchain_codes::{Coded, chain};
 use offchain_function::config::{ConfigError, Env};
+use offchain_function::metrics::emit;
 use offchain_function::{Handler, config};
 use offchain_redrive::{
     DeadLetter, Destination, DestinationError, Filter, Fingerprint, Letter, Outcome, cut, plan,
@@ -243,7 +244,12 @@ impl Redriver {
             quarantined: counted(Outcome::Quarantined),
             letters,
         };
-        metrics::emit(&self.suite, &redriven, Timestamp::now());
+        emit(
+            metrics::NAMESPACE,
+            &[("Suite", &self.suite)],
+            metrics::of(&redriven),
+            Timestamp::now(),
+        );
         Ok(redriven)
     }
 

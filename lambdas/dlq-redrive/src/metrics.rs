@@ -1,40 +1,19 @@
-//! A line of metrics in the embedded metric format (AWS page "Specification:
-//! Embedded metric format").
+//! What a batch tells as metrics.
 
-use std::io::Write;
-
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use offchain_function::metrics::Metric;
+use serde_json::json;
 
 use crate::event::Redriven;
 
-const NAMESPACE: &str = "offchain/redrive";
+pub(crate) const NAMESPACE: &str = "offchain/redrive";
 
-/// Writes what a batch came to to standard output.
-pub(crate) fn emit(suite: &str, redriven: &Redriven, now: Timestamp) {
-    // Without standard output there is nobody to tell that it fails.
-    let _ = writeln!(std::io::stdout().lock(), "{}", line(suite, redriven, now));
-}
-
-fn line(suite: &str, redriven: &Redriven, now: Timestamp) -> Value {
-    let metrics: Vec<Value> = ["Redriven", "Failed", "Quarantined"]
-        .iter()
-        .map(|name| json!({ "Name": name, "Unit": "Count" }))
-        .collect();
-    json!({
-        "_aws": {
-            "Timestamp": now.as_millisecond(),
-            "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
-                "Dimensions": [["Suite"]],
-                "Metrics": metrics,
-            }],
-        },
-        "Suite": suite,
-        "Redriven": redriven.redriven,
-        "Failed": redriven.failed,
-        "Quarantined": redriven.quarantined,
-    })
+/// What a batch came to.
+pub(crate) fn of(redriven: &Redriven) -> [Metric; 3] {
+    [
+        ("Redriven", "Count", json!(redriven.redriven)),
+        ("Failed", "Count", json!(redriven.failed)),
+        ("Quarantined", "Count", json!(redriven.quarantined)),
+    ]
 }
 
 #[cfg(test)]
@@ -42,23 +21,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_counts_each_outcome_of_the_suite() {
+    fn each_outcome_is_counted() {
         let redriven = Redriven {
             redriven: 3,
             failed: 1,
             quarantined: 2,
             letters: Vec::new(),
         };
-        let line = line("offchain", &redriven, Timestamp::UNIX_EPOCH);
-        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], NAMESPACE);
         assert_eq!(
-            (
-                &line["Suite"],
-                &line["Redriven"],
-                &line["Failed"],
-                &line["Quarantined"]
-            ),
-            (&json!("offchain"), &json!(3), &json!(1), &json!(2))
+            of(&redriven),
+            [
+                ("Redriven", "Count", json!(3)),
+                ("Failed", "Count", json!(1)),
+                ("Quarantined", "Count", json!(2)),
+            ]
         );
     }
 }

@@ -10,6 +10,7 @@ use offchain_chains::{ChainSettings, Network};
 use offchain_faucet::PayoutPolicy;
 use offchain_faucet_service::{Census, ConfirmError, Confirmer, Sweeper, TableNames, Tables, Wake};
 use offchain_function::config::{ConfigError, Env};
+use offchain_function::metrics::emit;
 use offchain_function::{Handler, config};
 use offchain_store::queue::Queue;
 use serde::Deserialize;
@@ -89,11 +90,14 @@ impl Handler for Sweep {
         let Order::Sweep {} = order;
         let census = self.sweeper.sweep().await?;
         let decimals = self.sweeper.confirmer.policy.decimals;
-        metrics::emit(
-            &self.suite,
-            &self.network,
-            decimals,
-            &census,
+        let dimensions = [
+            ("Suite", self.suite.as_str()),
+            ("Network", self.network.as_str()),
+        ];
+        emit(
+            metrics::NAMESPACE,
+            &dimensions,
+            metrics::of(&census, decimals),
             Timestamp::now(),
         );
         Ok(census)

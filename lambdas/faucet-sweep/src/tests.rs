@@ -114,68 +114,34 @@ fn census() -> Census {
     }
 }
 
-/// The line of metrics, and the names in its directive.
-fn metrics(census: &Census) -> (Value, Vec<String>) {
-    let now = "2026-11-21T12:00:00.250Z".parse().unwrap();
-    let line = metrics::line("suite", "testnet", 6, census, now);
-    let names = line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|metric| metric["Name"].as_str().unwrap().to_owned())
-        .collect();
-    (line, names)
-}
-
 #[test]
-fn a_sweep_is_one_line_of_the_embedded_metric_format() {
-    let (line, names) = metrics(&census());
+fn a_sweep_is_told_as_metrics() {
     assert_eq!(
-        line["_aws"],
-        json!({
-            "Timestamp": 1_795_262_400_250_i64,
-            "CloudWatchMetrics": [{
-                "Namespace": "offchain/faucet",
-                "Dimensions": [["Suite", "Network"]],
-                "Metrics": [
-                    { "Name": "Broken", "Unit": "Count" },
-                    { "Name": "OldestUnpaidSeconds", "Unit": "Seconds" },
-                    { "Name": "WaitingClaims", "Unit": "Count" },
-                    { "Name": "OpenPayouts", "Unit": "Count" },
-                    { "Name": "SpentToday", "Unit": "None" },
-                    { "Name": "Balance", "Unit": "None" },
-                ],
-            }],
-        })
+        metrics::of(&census(), 6),
+        [
+            ("Broken", "Count", json!(0)),
+            ("OldestUnpaidSeconds", "Seconds", json!(45)),
+            ("WaitingClaims", "Count", json!(3)),
+            ("OpenPayouts", "Count", json!(2)),
+            // In whole coins.
+            ("SpentToday", "None", json!(0.5)),
+            ("Balance", "None", json!(2.5)),
+        ]
     );
-    for (name, value) in [
-        ("Suite", json!("suite")),
-        ("Network", json!("testnet")),
-        ("Broken", json!(0)),
-        ("OldestUnpaidSeconds", json!(45)),
-        ("WaitingClaims", json!(3)),
-        ("OpenPayouts", json!(2)),
-        // In whole coins.
-        ("SpentToday", json!(0.5)),
-        ("Balance", json!(2.5)),
-    ] {
-        assert_eq!(line[name], value, "{name}");
-    }
-    // Each metric that is named has a value.
-    assert!(names.iter().all(|name| line[name].is_number()));
-    assert!(!line.to_string().contains('\n'));
 }
 
 #[test]
 fn a_balance_that_is_not_known_is_missing_and_a_flag_counts() {
-    let (line, names) = metrics(&Census {
-        balance: None,
-        broken: Some("SequenceUsed".into()),
-        ..census()
-    });
-    assert_eq!(line["Broken"], 1);
-    assert_eq!(line.get("Balance"), None);
-    assert!(!names.contains(&"Balance".to_owned()));
+    let metrics = metrics::of(
+        &Census {
+            balance: None,
+            broken: Some("SequenceUsed".into()),
+            ..census()
+        },
+        6,
+    );
+    assert_eq!(metrics[0], ("Broken", "Count", json!(1)));
+    assert!(metrics.iter().all(|(name, ..)| *name != "Balance"));
 }
 
 #[test]

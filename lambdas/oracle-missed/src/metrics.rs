@@ -1,20 +1,14 @@
-//! Metrics in the embedded metric format: a line of JSON on standard output
-//! that CloudWatch turns into metrics (AWS page "Specification: Embedded
-//! metric format"). A line costs its bytes; a call of the metrics API would
-//! cost time and a permission as well.
-
-use std::io::Write;
+//! What a sweep tells of a feed as metrics.
 
 use jiff::{SignedDuration, Timestamp};
+use offchain_function::metrics::{MAX_VALUES, Metric, emit};
 use offchain_oracle::FeedId;
 use offchain_store::oracle::Kept;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 const NAMESPACE: &str = "offchain/oracle";
 /// A reading that is written later than this is late.
 const LATE: i64 = 100;
-/// The most values that one metric of a line may have.
-const MAX_VALUES: usize = 100;
 
 /// What a sweep counted of one feed.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,14 +40,14 @@ impl Metrics {
 
     /// Writes the lines to standard output.
     pub(crate) fn emit(&self, suite: &str, feed: &FeedId, now: Timestamp) {
-        let mut out = std::io::stdout().lock();
-        for line in self.lines(suite, feed, now) {
-            // Without standard output there is nobody to tell that it fails.
-            let _ = writeln!(out, "{line}");
+        let dimensions = [("Suite", suite), ("Feed", feed.as_str())];
+        for metrics in self.lines() {
+            emit(NAMESPACE, &dimensions, metrics, now);
         }
     }
 
-    fn lines(&self, suite: &str, feed: &FeedId, now: Timestamp) -> Vec<Value> {
+    /// The metrics of each line.
+    fn lines(&self) -> Vec<Vec<Metric>> {
         let count =
             |holds: fn(i64) -> bool| self.lateness.iter().filter(|late| holds(**late)).count();
         let first = vec![
@@ -67,42 +61,8 @@ impl Metrics {
             .lateness
             .chunks(MAX_VALUES)
             .map(|values| vec![("Lateness", "Milliseconds", json!(values))]);
-        std::iter::once(first)
-            .chain(lateness)
-            .map(|metrics| line(suite, feed, now, metrics))
-            .collect()
+        std::iter::once(first).chain(lateness).collect()
     }
-}
-
-fn line(
-    suite: &str,
-    feed: &FeedId,
-    now: Timestamp,
-    metrics: Vec<(&'static str, &'static str, Value)>,
-) -> Value {
-    let names: Vec<Value> = metrics
-        .iter()
-        .map(|(name, unit, _)| json!({ "Name": name, "Unit": unit }))
-        .collect();
-    let mut line = Map::from_iter(
-        metrics
-            .into_iter()
-            .map(|(name, _, value)| (name.to_owned(), value)),
-    );
-    line.insert("Suite".to_owned(), suite.into());
-    line.insert("Feed".to_owned(), feed.as_str().into());
-    line.insert(
-        "_aws".to_owned(),
-        json!({
-            "Timestamp": now.as_millisecond(),
-            "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
-                "Dimensions": [["Suite", "Feed"]],
-                "Metrics": names,
-            }],
-        }),
-    );
-    line.into()
 }
 
 #[cfg(test)]
@@ -111,8 +71,6 @@ mod tests {
     use offchain_store::Moment;
 
     use super::*;
-
-    const NOW: &str = "2026-11-21T11:05:00.250Z";
 
     /// The record of a slot whose reading was written so many milliseconds
     /// after it, or not at all.
@@ -125,57 +83,27 @@ mod tests {
         }
     }
 
-    fn lines(kept: &[Kept], found_missing: u32) -> Vec<Value> {
+    fn lines(kept: &[Kept], found_missing: u32) -> Vec<Vec<Metric>> {
         let staleness = SignedDuration::from_millis(122_900);
-        let now: Timestamp = NOW.parse().unwrap();
-        Metrics::new(kept, found_missing, staleness).lines(
-            "offchain",
-            &"demo".parse().unwrap(),
-            now,
-        )
+        Metrics::new(kept, found_missing, staleness).lines()
     }
 
     #[test]
-    fn the_lines_are_those_of_the_embedded_metric_format() {
+    fn slots_are_counted_and_how_late_each_was_is_listed() {
         let kept = [None, Some(-1), Some(0), Some(100), Some(101), Some(2500)].map(kept);
-        let counts = json!({
-            "_aws": {
-                "Timestamp": 1_795_259_100_250_i64,
-                "CloudWatchMetrics": [{
-                    "Namespace": "offchain/oracle",
-                    "Dimensions": [["Suite", "Feed"]],
-                    "Metrics": [
-                        { "Name": "SlotsPublished", "Unit": "Count" },
-                        { "Name": "SlotsMissed", "Unit": "Count" },
-                        { "Name": "SlotsEarly", "Unit": "Count" },
-                        { "Name": "SlotsLate", "Unit": "Count" },
-                        { "Name": "Staleness", "Unit": "Seconds" },
-                    ],
-                }],
-            },
-            "Suite": "offchain",
-            "Feed": "demo",
-            "SlotsPublished": 5,
+        let counts = vec![
+            ("SlotsPublished", "Count", json!(5)),
             // The one that the sweep found, and the two that it wrote.
-            "SlotsMissed": 3,
-            "SlotsEarly": 1,
-            "SlotsLate": 2,
-            "Staleness": 122,
-        });
-        let lateness = json!({
-            "_aws": {
-                "Timestamp": 1_795_259_100_250_i64,
-                "CloudWatchMetrics": [{
-                    "Namespace": "offchain/oracle",
-                    "Dimensions": [["Suite", "Feed"]],
-                    "Metrics": [{ "Name": "Lateness", "Unit": "Milliseconds" }],
-                }],
-            },
-            "Suite": "offchain",
-            "Feed": "demo",
-            "Lateness": [-1, 0, 100, 101, 2500],
-        });
-        assert_eq!(lines(&kept, 2), [counts, lateness]);
+            ("SlotsMissed", "Count", json!(3)),
+            ("SlotsEarly", "Count", json!(1)),
+            ("SlotsLate", "Count", json!(2)),
+            ("Staleness", "Seconds", json!(122)),
+        ];
+        let lateness = json!([-1, 0, 100, 101, 2500]);
+        assert_eq!(
+            lines(&kept, 2),
+            [counts, vec![("Lateness", "Milliseconds", lateness)]]
+        );
     }
 
     #[test]
@@ -187,19 +115,14 @@ mod tests {
         ] {
             let kept: Vec<Kept> = (0..published).map(|late| kept(Some(late))).collect();
             let lines = lines(&kept, 0);
-            assert_eq!(lines[0]["SlotsPublished"], published);
-            let chunks: Vec<_> = lines[1..]
+            assert_eq!(lines[0][0].2, json!(published));
+            let chunks: Vec<Vec<i64>> = lines[1..]
                 .iter()
-                .map(|line| line["Lateness"].as_array().unwrap().clone())
+                .map(|line| serde_json::from_value(line[0].2.clone()).unwrap())
                 .collect();
             let found: Vec<usize> = chunks.iter().map(Vec::len).collect();
             assert_eq!(found, sizes);
-            let all: Vec<i64> = chunks
-                .concat()
-                .iter()
-                .map(|value| value.as_i64().unwrap())
-                .collect();
-            assert_eq!(all, (0..published).collect::<Vec<_>>());
+            assert_eq!(chunks.concat(), (0..published).collect::<Vec<_>>());
         }
     }
 
@@ -208,9 +131,9 @@ mod tests {
         for (kept, missed) in [(vec![], 7), (vec![kept(None)], 8)] {
             let lines = lines(&kept, 7);
             assert_eq!(lines.len(), 1);
-            assert_eq!(lines[0]["SlotsPublished"], 0);
-            assert_eq!(lines[0]["SlotsMissed"], missed);
-            assert_eq!(lines[0]["Staleness"], 122);
+            assert_eq!(lines[0][0], ("SlotsPublished", "Count", json!(0)));
+            assert_eq!(lines[0][1], ("SlotsMissed", "Count", json!(missed)));
+            assert_eq!(lines[0][4], ("Staleness", "Seconds", json!(122)));
         }
     }
 }

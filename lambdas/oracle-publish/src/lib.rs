@@ -125,12 +125,7 @@ impl Publisher {
             secret_cache: required "ORACLE_SECRET_CACHE_SECONDS", "seconds",
             allow_private: required "ORACLE_ALLOW_PRIVATE_SOURCES", "true or false",
         })?;
-        let reach = if config.allow_private {
-            Reach::Any
-        } else {
-            Reach::Public
-        };
-        let outbound = Outbound::new(reach)
+        let outbound = Outbound::new(Reach::new(config.allow_private))
             .map_err(|error| ConfigError::unusable("ORACLE_ALLOW_PRIVATE_SOURCES", &error))?;
         let dynamodb = aws_sdk_dynamodb::Client::new(&quick(sdk));
         let secrets = aws_sdk_secretsmanager::Client::new(sdk);

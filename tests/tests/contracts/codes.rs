@@ -6,11 +6,13 @@ use crate::repository::entries;
 use crate::sources::Sources;
 
 /// Where the errors are that a function's own errors are made of.
-const LIBRARIES: [&str; 8] = [
+const LIBRARIES: [&str; 10] = [
     "crates/chains/src",
     "crates/faucet/src",
     "crates/faucet-service/src",
     "crates/function/src",
+    "crates/ledger/src",
+    "crates/ledger-service/src",
     "crates/outbound/src",
     "crates/rides/src",
     "crates/store/src",

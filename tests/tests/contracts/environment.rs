@@ -68,6 +68,8 @@ fn no_source_reads_the_environment_past_its_configuration() {
         "crates/store/src",
         "crates/faucet/src",
         "crates/faucet-service/src",
+        "crates/ledger/src",
+        "crates/ledger-service/src",
         "crates/oracle/src",
         "crates/redrive/src",
         "crates/rides/src",

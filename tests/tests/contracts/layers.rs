@@ -8,14 +8,14 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 use crate::repository::{entries, root};
 
 /// Libraries that know no AWS, no runtime, no environment and no clock.
-const DOMAIN: [&str; 7] = [
-    "codes", "cost", "faucet", "oracle", "redrive", "rides", "vrf",
+const DOMAIN: [&str; 8] = [
+    "codes", "cost", "faucet", "ledger", "oracle", "redrive", "rides", "vrf",
 ];
 /// Libraries that talk to something outside.
 const OUTSIDE: [&str; 3] = ["chains", "outbound", "store"];
 const FUNCTION: &str = "function";
 /// Libraries that do the work of functions, and of the command as well.
-const SERVICES: [&str; 1] = ["faucet-service"];
+const SERVICES: [&str; 2] = ["faucet-service", "ledger-service"];
 const CLI: &str = "cli";
 
 /// The packages as they are built here.

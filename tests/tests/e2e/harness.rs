@@ -42,6 +42,7 @@ pub(crate) struct Stack {
     pub(crate) oracle: Oracle,
     pub(crate) rides: RidesStack,
     pub(crate) faucet: FaucetStack,
+    pub(crate) ledger: LedgerStack,
     pub(crate) redrive: Redrive,
 }
 
@@ -101,6 +102,30 @@ pub(crate) struct FaucetStack {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub(crate) struct LedgerStack {
+    /// The BigchainDB node.
+    pub(crate) node: String,
+    pub(crate) events_table: String,
+    pub(crate) assets_table: String,
+    pub(crate) drivers_table: String,
+    pub(crate) deliveries_table: String,
+    pub(crate) locks_table: String,
+    pub(crate) queue_url: String,
+    pub(crate) state_machine_arn: String,
+    pub(crate) subscribers: Vec<SubscriberStack>,
+    pub(crate) functions: BTreeMap<String, String>,
+    /// What `offchain ledger listen` starts from.
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct SubscriberStack {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) secret_arn: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 #[allow(dead_code, reason = "not every member is needed yet")]
 pub(crate) struct Redrive {
     pub(crate) table: String,
@@ -112,7 +137,7 @@ pub(crate) struct Redrive {
 /// A function's or a queue's name without the suite's: `oracle-publish`. Where
 /// it names no subsystem, it is the VRF's: `fulfil` is `vrf-fulfil`.
 pub(crate) fn full_name(name: &str) -> String {
-    let others = ["oracle-", "rides-", "faucet-", "dlq-"];
+    let others = ["oracle-", "rides-", "faucet-", "ledger-", "dlq-"];
     if others.iter().any(|subsystem| name.starts_with(subsystem)) {
         name.to_owned()
     } else {
@@ -246,13 +271,15 @@ impl World {
 
     /// The deployed name of a function: of the VRF's `fulfil`, `rotate-key`, …,
     /// of the oracle's `oracle-publish`, `oracle-rotate-key`, …, of the rides'
-    /// `rides-request`, …, of the faucet's `faucet-pay`, …; and `dlq-redrive`.
+    /// `rides-request`, …, of the faucet's `faucet-pay`, …, of the ledger's
+    /// `ledger-listen`, …; and `dlq-redrive`.
     pub(crate) fn function(&self, role: &str) -> &str {
         let stack = &self.stack;
         match role.split_once('-') {
             Some(("oracle", role)) => &stack.oracle.functions[role],
             Some(("rides", role)) => &stack.rides.functions[role],
             Some(("faucet", role)) => &stack.faucet.functions[role],
+            Some(("ledger", role)) => &stack.ledger.functions[role],
             Some(("dlq", "redrive")) => &stack.redrive.function,
             _ => &stack.vrf.functions[role],
         }
@@ -265,7 +292,7 @@ impl World {
 
     /// The URL of a queue: of the VRF's `requests-dlq`, …, of the oracle's
     /// `oracle-minutes-dlq`, …, of the rides' `rides-record-dlq`, …, of the
-    /// faucet's `faucet-claims-dlq`, …
+    /// faucet's `faucet-claims-dlq`, …, of the ledger's `ledger-transactions-dlq`, …
     pub(crate) fn queue(&self, name: &str) -> &str {
         &self.stack.queues[&format!("{}-{}", self.stack.name, full_name(name))].url
     }

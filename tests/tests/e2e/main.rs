@@ -11,6 +11,7 @@
 
 mod alarms;
 mod beside;
+mod bigchain;
 mod chain;
 mod command;
 mod epochs;
@@ -32,6 +33,13 @@ mod harness;
 mod heights;
 mod iam;
 mod intake;
+mod ledger;
+mod ledger_faults;
+mod ledger_iam;
+mod ledger_retries;
+mod ledger_soak;
+mod ledger_webhook;
+mod ledger_world;
 mod oracle;
 mod oracle_alarms;
 mod oracle_api;

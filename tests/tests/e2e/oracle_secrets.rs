@@ -352,6 +352,8 @@ async fn plan(root: &Path, home: &Path) -> String {
         let state = format!("-state={}", home.join("terraform.tfstate").display());
         let port = std::fs::read_to_string(home.join("chain-port")).unwrap();
         let nodes = format!(r#"[{{"url":"http://127.0.0.1:{}"}}]"#, port.trim());
+        let ledger = std::fs::read_to_string(home.join("ledger-port")).unwrap();
+        let ledger = format!("http://127.0.0.1:{}", ledger.trim());
         run(&[
             "plan",
             "-lock=false",
@@ -363,6 +365,7 @@ async fn plan(root: &Path, home: &Path) -> String {
             "-var-file=../tests/stack.tfvars",
             "-var=artifacts_dir=../target/lambda",
             &format!("-var=faucet_nodes={nodes}"),
+            &format!("-var=ledger_node={ledger}"),
             &format!("-out={out}"),
         ]);
         let plan = run(&["show", "-json", "-no-color", out]);

@@ -46,7 +46,8 @@ impl Twin {
 
     /// A twin on which nothing happens but what the test does: no schedule
     /// triggers, no execution goes on, no message waits. Of the oracle it has
-    /// the feed `demo` alone, and no record of any slot; of the rides, none.
+    /// the feed `demo` alone, and no record of any slot; of the rides, none; of
+    /// the ledger, nothing but the node, which is the stack's.
     pub(crate) async fn quiet(name: &str) -> Self {
         let mut twin = Self::copied(name).await;
         twin.silence();
@@ -140,6 +141,16 @@ impl Twin {
     /// Takes out of the saved state what goes on by itself.
     fn silence(&self) {
         let (oracle, rides) = (&self.world.stack.oracle, &self.world.stack.rides);
+        let ledger = &self.world.stack.ledger;
+        let emptied = [
+            &oracle.table,
+            &rides.table,
+            &ledger.events_table,
+            &ledger.assets_table,
+            &ledger.drivers_table,
+            &ledger.deliveries_table,
+            &ledger.locks_table,
+        ];
         self.change("scheduler", |state| {
             for schedule in scoped(state, "schedules") {
                 schedule.1["State"] = json!("DISABLED");
@@ -160,7 +171,7 @@ impl Twin {
             for (_, table) in scoped(state, "tables") {
                 let name = table["TableName"].as_str().unwrap().to_owned();
                 let items = table["items"].as_object_mut().unwrap();
-                if name == oracle.table || name == rides.table {
+                if emptied.iter().any(|table| **table == name) {
                     items.clear();
                 } else if name == oracle.feeds_table {
                     items.retain(|feed, _| feed == "demo");

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
+use offchain_ledger_service::ListenSettings;
 use offchain_oracle::Interval;
-use serde::de::Error as _;
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -16,6 +18,7 @@ pub(crate) struct Deployment {
     pub(crate) vrf: Option<Vrf>,
     pub(crate) oracle: Option<Oracle>,
     pub(crate) rides: Option<Rides>,
+    pub(crate) ledger: Option<Ledger>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,6 +50,32 @@ pub(crate) struct Rides {
     pub(crate) subscribers: Vec<String>,
     #[serde(flatten)]
     other: Map<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Ledger {
+    pub(crate) state_machine_arn: String,
+    pub(crate) functions: BTreeMap<String, String>,
+    /// Each has a secret.
+    subscribers: Vec<IgnoredAny>,
+    environment: LedgerEnvironment,
+    /// Whether functions listen; else a daemon does.
+    #[serde(default = "yes")]
+    pub(crate) listen: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct LedgerEnvironment {
+    #[serde(rename = "LEDGER_LISTEN", deserialize_with = "listen_settings")]
+    listen: ListenSettings,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn listen_settings<'de, D: Deserializer<'de>>(from: D) -> Result<ListenSettings, D::Error> {
+    String::deserialize(from)?.parse().map_err(D::Error::custom)
 }
 
 /// How a ride reaches what records it.
@@ -83,7 +112,11 @@ impl Deployment {
         let vrf = self.vrf.iter().flat_map(|vrf| vrf.functions.values());
         let oracle = self.oracle.iter().flat_map(|part| part.functions.values());
         let rides = self.rides.iter().flat_map(|rides| rides.functions.values());
-        vrf.chain(oracle).chain(rides).map(String::as_str)
+        let ledger = self.ledger.iter().flat_map(|part| part.functions.values());
+        vrf.chain(oracle)
+            .chain(rides)
+            .chain(ledger)
+            .map(String::as_str)
     }
 
     /// Every state machine of the subsystems.
@@ -93,7 +126,11 @@ impl Deployment {
             .oracle
             .iter()
             .map(|part| part.state_machine_arn.as_str());
-        vrf.chain(oracle)
+        let ledger = self
+            .ledger
+            .iter()
+            .map(|part| part.state_machine_arn.as_str());
+        vrf.chain(oracle).chain(ledger)
     }
 }
 
@@ -118,5 +155,23 @@ impl Oracle {
 impl Rides {
     pub(crate) fn secrets(&self) -> u32 {
         secrets(&self.other)
+    }
+}
+
+impl Ledger {
+    pub(crate) fn secrets(&self) -> u32 {
+        u32::try_from(self.subscribers.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How long a run listens until the next takes over: runs overlap by half a
+    /// minute, of which the elder has but a moment.
+    pub(crate) fn shift(&self) -> Duration {
+        let run = self.environment.listen.run_seconds;
+        Duration::from_secs(run.saturating_sub(run % 60).max(60))
+    }
+
+    /// Between two moves of the cursor.
+    pub(crate) fn beat(&self) -> Duration {
+        self.environment.listen.beat()
     }
 }

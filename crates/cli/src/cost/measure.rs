@@ -22,7 +22,7 @@ const POINTS: i64 = 1000;
 const MOST: SignedDuration = SignedDuration::from_hours(60 * 24);
 const MINUTES_KEPT: SignedDuration = SignedDuration::from_hours(15 * 24);
 /// The namespaces of metrics that the suite counts itself.
-const NAMESPACES: [&str; 2] = ["offchain/oracle", "offchain/redrive"];
+const NAMESPACES: [&str; 3] = ["offchain/oracle", "offchain/ledger", "offchain/redrive"];
 
 /// The stretch of time that is measured.
 #[derive(Clone, Copy, Debug)]
@@ -320,7 +320,7 @@ async fn dashboards(
     name: &str,
 ) -> Result<Vec<String>, CliError> {
     let mut names = Vec::new();
-    for subsystem in ["vrf", "oracle", "rides"] {
+    for subsystem in ["vrf", "oracle", "rides", "ledger"] {
         let dashboard = format!("{name}-{subsystem}");
         let reply = client
             .get_dashboard()

@@ -61,6 +61,9 @@ pub(crate) struct Cost {
     /// Rides; assumed to be 1800 where it is not given.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(0..=MOST))]
     rides_a_day: Option<u64>,
+    /// Transactions of the ledger; assumed to be one a minute where it is not given.
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(0..=MOST))]
+    ledger_transactions_a_day: Option<u64>,
     /// What is measured of the deployment is of so long, such as 1h or 3d.
     #[arg(long, value_name = "DURATION", default_value = "1h")]
     last: SignedDuration,
@@ -103,7 +106,11 @@ impl Cost {
                 let config = aws::config(&Stack::load(Some(path))?).await;
                 let deployment = Deployment::load(path)?;
                 let measures = Measures::of(&deployment, &config, span).await?;
-                let rates = Rates::new(self.vrf_requests_a_day, self.rides_a_day);
+                let rates = Rates::new(
+                    self.vrf_requests_a_day,
+                    self.rides_a_day,
+                    self.ledger_transactions_a_day,
+                );
                 Some(Months::of(&deployment, rates, &measures, &prices))
             }
             None => None,

@@ -11,19 +11,27 @@ use serde::Serialize;
 
 use crate::cost::Section;
 use crate::cost::answers::Chosen;
-use crate::cost::deployment::{Deployment, Oracle, Publish, Rides, Vrf};
+use crate::cost::deployment::{Deployment, Ledger, Oracle, Publish, Rides, Vrf};
 use crate::cost::layout::table;
-use crate::cost::measure::{Function, Machine, Measures};
+use crate::cost::measure::{Function, Machine, Mean, Measures};
 
 /// Rates where nobody says: what the schedule asks for, and one run of the rides' load.
 const VRF_REQUESTS_A_DAY: u64 = 1440;
 const RIDES_A_DAY: u64 = 1800;
+const LEDGER_TRANSACTIONS_A_DAY: u64 = 1440;
 
 // What is taken where nothing was measured.
 const RUN_MS: u64 = 50;
 /// A run of oracle-publish waits for its slot, and most of it is that.
 const PUBLISH_MS: u64 = 1000;
 const MEMORY_MB: u32 = 128;
+/// A run of ledger-record asks the node, which is not near.
+const RECORD_MS: u64 = 200;
+/// `Listen`, `IsHandedOver`, `HandedOver`.
+const LISTEN_TRANSITIONS: u64 = 3;
+/// How often the listener tells its metrics, and the bytes of a line of them.
+const BEAT_SECONDS: u32 = 10;
+const BEAT_BYTES: u64 = 600;
 /// `IsDue`, `WaitUntilDue`, `FulfilRequest`, `Fulfilled`.
 const REQUEST_TRANSITIONS: u64 = 4;
 /// AWS reckons 50 MB beside definition and data, and bills by 64.
@@ -36,13 +44,22 @@ const LOG_BYTES_A_RUN: u64 = 650;
 pub(crate) struct Rates {
     vrf_requests_a_day: Chosen,
     rides_a_day: Chosen,
+    ledger_transactions_a_day: Chosen,
 }
 
 impl Rates {
-    pub(crate) fn new(vrf_requests_a_day: Option<u64>, rides_a_day: Option<u64>) -> Self {
+    pub(crate) fn new(
+        vrf_requests_a_day: Option<u64>,
+        rides_a_day: Option<u64>,
+        ledger_transactions_a_day: Option<u64>,
+    ) -> Self {
         Self {
             vrf_requests_a_day: Chosen::or(vrf_requests_a_day, VRF_REQUESTS_A_DAY),
             rides_a_day: Chosen::or(rides_a_day, RIDES_A_DAY),
+            ledger_transactions_a_day: Chosen::or(
+                ledger_transactions_a_day,
+                LEDGER_TRANSACTIONS_A_DAY,
+            ),
         }
     }
 }
@@ -150,7 +167,11 @@ impl Months {
         let mut months = Vec::new();
         let mut rest = Rest::of(&deployment.name, measures);
         let Deployment {
-            vrf, oracle, rides, ..
+            vrf,
+            oracle,
+            rides,
+            ledger,
+            ..
         } = deployment;
         if let Some(vrf) = vrf {
             let requests = a_month(rates.vrf_requests_a_day);
@@ -171,6 +192,13 @@ impl Months {
             reckoner.rides(rides, a_month(rates.rides_a_day));
             let standing = rest.take("rides", 0, rides.secrets());
             months.push(reckoner.month("rides", standing, prices));
+        }
+        if let Some(ledger) = ledger {
+            let mut reckoner = Reckoner::new(measures, &ledger.functions);
+            reckoner.ledger(ledger, a_month(rates.ledger_transactions_a_day));
+            let metrics = metrics(measures, "offchain/ledger");
+            let standing = rest.take("ledger", metrics, ledger.secrets());
+            months.push(reckoner.month("ledger", standing, prices));
         }
         let shared = Reckoner::new(measures, const { &BTreeMap::new() });
         let standing = rest.all(metrics(measures, "offchain/redrive"));
@@ -317,8 +345,64 @@ impl<'a> Reckoner<'a> {
         self.usage.http_requests = count;
     }
 
+    /// One that listens all the time, and each transaction delivered to the
+    /// suite's own receiver and recorded once.
+    fn ledger(&mut self, ledger: &Ledger, transactions: Decimal) {
+        if ledger.listen {
+            // The schedule starts them, and each listens until the next takes
+            // over: what runs took says less, for one that failed was short.
+            let shift = ledger.shift();
+            let runs = Decimal::from(MONTH_SECONDS) / Decimal::from(shift.as_secs());
+            let lasts = Decimal::from(shift.as_secs() * 1000);
+            self.runs("listen", runs, |_| (lasts, assumed("always one")));
+            self.standard(&ledger.state_machine_arn, runs, LISTEN_TRANSITIONS);
+            self.usage.scheduled = runs;
+            self.beats();
+        }
+        let beats = Decimal::from(u64::from(MONTH_SECONDS) * 1000);
+        let beat = u64::try_from(ledger.beat().as_millis()).unwrap_or(u64::MAX);
+        self.table("cursor", beats / Decimal::from(beat.max(1)), (1, 0));
+        self.lambda("webhook", transactions, RUN_MS);
+        self.queue("events", transactions);
+        self.lambda("record", transactions, RECORD_MS);
+        // Stored with its index; read with its asset and a driver; counted with
+        // both in one write, which counts twice, and the premium set.
+        self.table("events", transactions, (10, 4));
+        self.usage.http_requests = transactions;
+    }
+
+    /// The lines with which the listener tells its metrics.
+    fn beats(&mut self) {
+        let beats = Decimal::from(MONTH_SECONDS / BEAT_SECONDS);
+        let bytes = Decimal::from(BEAT_BYTES);
+        self.usage.log_bytes += beats.saturating_mul(bytes);
+        self.figures.push(Figure {
+            of: "logs: metrics".to_owned(),
+            a_month: Quantity::new(beats),
+            each: Each::Bytes {
+                bytes: Quantity::new(bytes),
+            },
+            origin: assumed("each 10 s"),
+        });
+    }
+
     /// Runs of the function of this role; none where the deployment has none.
     fn lambda(&mut self, role: &str, runs: Decimal, otherwise_ms: u64) {
+        let not_measured = self.not_measured("run");
+        self.runs(role, runs, |duration| match duration {
+            Some(mean) => (mean.ms, Origin::Measured { samples: mean.of }),
+            None => (otherwise_ms.into(), not_measured),
+        });
+    }
+
+    /// The same, where `lasts` says how long each of them is, in milliseconds,
+    /// from what was measured.
+    fn runs(
+        &mut self,
+        role: &str,
+        runs: Decimal,
+        lasts: impl FnOnce(Option<Mean>) -> (Decimal, Origin),
+    ) {
         let Some(name) = self.functions.get(role) else {
             return;
         };
@@ -330,10 +414,7 @@ impl<'a> Reckoner<'a> {
         } = function.unwrap_or_default();
         let memory_mb = memory_mb.unwrap_or(MEMORY_MB);
         let architecture = architecture.unwrap_or(Architecture::X86_64);
-        let (duration_ms, origin) = match duration {
-            Some(mean) => (mean.ms, Origin::Measured { samples: mean.of }),
-            None => (otherwise_ms.into(), self.not_measured("run")),
-        };
+        let (duration_ms, origin) = lasts(duration);
         self.figures.push(Figure {
             of: name.clone(),
             a_month: Quantity::new(runs),
@@ -445,7 +526,7 @@ impl<'a> Reckoner<'a> {
 
     fn month(mut self, subsystem: &'static str, standing: Standing, prices: &PriceTable) -> Month {
         let bytes = Decimal::from(LOG_BYTES_A_RUN);
-        self.usage.log_bytes = self.runs.saturating_mul(bytes);
+        self.usage.log_bytes += self.runs.saturating_mul(bytes);
         if !self.runs.is_zero() {
             self.figures.push(Figure {
                 of: "logs".to_owned(),
@@ -501,6 +582,11 @@ impl Months {
         for (subsystem, what, rate) in [
             ("vrf", "random numbers", self.rates.vrf_requests_a_day),
             ("rides", "rides", self.rates.rides_a_day),
+            (
+                "ledger",
+                "transactions of the ledger",
+                self.rates.ledger_transactions_a_day,
+            ),
         ] {
             if has(subsystem) {
                 let count = Quantity::from(rate.value);
@@ -649,9 +735,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cost::measure::Mean;
 
     const VRF_MACHINE: &str = "arn:aws:states:us-east-1:1:stateMachine:suite-vrf-fulfilment";
+    const LISTENER: &str = "arn:aws:states:us-east-1:1:stateMachine:suite-ledger-listener";
     const MINUTE_MACHINE: &str = "arn:aws:states:us-east-1:1:stateMachine:suite-oracle-minute";
 
     fn stack() -> Value {
@@ -685,6 +771,16 @@ mod tests {
                 "publish": "sns",
                 "subscribers": ["lambda"],
             },
+            "ledger": {
+                "state_machine_arn": LISTENER,
+                "functions": functions("ledger", &["listen", "webhook", "record", "deliver", "api"]),
+                "subscribers": [{"name": "ledger"}, {"name": "fleet"}],
+                "environment": {"LEDGER_LISTEN": json!({
+                    "from_height": 1, "poll_seconds": 2, "stall_seconds": 5,
+                    "lease_seconds": 4, "run_seconds": 630, "concurrency": 16,
+                    "max_kept": 10_000, "retry_schedule": [5], "timeout_seconds": 15,
+                }).to_string()},
+            },
         })
     }
 
@@ -702,6 +798,8 @@ mod tests {
             functions: BTreeMap::from([
                 ("suite-vrf-fulfil".to_owned(), function(40, 12)),
                 ("suite-oracle-publish".to_owned(), function(1050, 1800)),
+                // Of which most failed.
+                ("suite-ledger-listen".to_owned(), function(900, 400)),
             ]),
             machines: BTreeMap::from([
                 (VRF_MACHINE.to_owned(), Machine::Standard(vec![4, 4, 5])),
@@ -713,11 +811,16 @@ mod tests {
                 "suite-vrf-throttles",
                 "suite-oracle-demo-missed",
                 "suite-rides-topic",
+                "suite-ledger-listener-absent",
                 "suite-api-5xx",
                 "suite-vrfx",
             ]),
-            dashboards: names(&["suite-vrf", "suite-oracle", "suite-rides"]),
-            metrics: BTreeMap::from([("offchain/oracle", 5), ("offchain/redrive", 3)]),
+            dashboards: names(&["suite-vrf", "suite-oracle", "suite-rides", "suite-ledger"]),
+            metrics: BTreeMap::from([
+                ("offchain/oracle", 5),
+                ("offchain/ledger", 5),
+                ("offchain/redrive", 3),
+            ]),
             last: SignedDuration::from_hours(1),
         }
     }
@@ -747,7 +850,7 @@ mod tests {
 
     /// As many as a day has so that a month has 730,000 of them: 24 times 1000.
     fn rates() -> Rates {
-        Rates::new(Some(24_000), Some(48_000))
+        Rates::new(Some(24_000), Some(48_000), Some(24_000))
     }
 
     #[test]
@@ -846,20 +949,61 @@ mod tests {
     }
 
     #[test]
+    fn one_listens_to_the_ledger_all_the_time() {
+        let found = json_of(stack(), rates());
+        let ledger = month(&found, "ledger");
+        // 2,628,000 seconds, in runs of ten minutes, however short those were
+        // that failed.
+        assert_eq!(
+            figure(ledger, "suite-ledger-listen"),
+            &json!({
+                "of": "suite-ledger-listen",
+                "a_month": 4380,
+                "each": { "duration_ms": 600_000, "memory_mb": 256, "architecture": "arm64" },
+                "origin": "assumed",
+                "because": "always one",
+            })
+        );
+        assert_eq!(figure(ledger, "suite-ledger-webhook")["a_month"], 730_000);
+        assert_eq!(figure(ledger, "tables: cursor")["a_month"], 2_628_000);
+        // (2,628,000 + 10 × 730,000) × 0.625 + 4 × 730,000 × 0.125, by a million.
+        assert_eq!(ledger["bill"]["dynamodb"], json!(6.57));
+        // 4,380 × 3 × 0.000025.
+        assert_eq!(ledger["bill"]["step_functions"], json!(0.328_5));
+        assert_eq!(
+            ledger["standing"],
+            json!({ "alarms": 1, "metrics": 5, "dashboards": 1, "secrets": 2 })
+        );
+    }
+
+    #[test]
+    fn a_daemon_that_listens_costs_no_function() {
+        let mut stack = stack();
+        stack["ledger"]["listen"] = false.into();
+        let found = json_of(stack, rates());
+        let ledger = month(&found, "ledger");
+        let figures = ledger["figures"].as_array().unwrap();
+        assert!(figures.iter().all(|one| one["of"] != "suite-ledger-listen"));
+        assert_eq!(ledger["bill"]["step_functions"], 0);
+        assert_eq!(figure(ledger, "tables: cursor")["a_month"], 2_628_000);
+    }
+
+    #[test]
     fn what_was_not_measured_is_marked() {
-        let found = json_of(stack(), Rates::new(None, Some(1)));
+        let found = json_of(stack(), Rates::new(None, Some(1), None));
         assert_eq!(
             found["rates"],
             json!({
                 "vrf_requests_a_day": { "value": 1440, "origin": "assumed" },
                 "rides_a_day": { "value": 1, "origin": "given" },
+                "ledger_transactions_a_day": { "value": 1440, "origin": "assumed" },
             })
         );
         let api = figure(month(&found, "vrf"), "suite-vrf-api").clone();
         assert_eq!(api["origin"], "assumed");
         assert_eq!(api["because"], "no run in 1h");
         assert_eq!(api["each"]["duration_ms"], RUN_MS);
-        let months = months(stack(), Rates::new(None, Some(1)));
+        let months = months(stack(), Rates::new(None, Some(1), None));
         let prices = PriceTable::built_in().unwrap();
         let [bill, figures] = months.sections(prices.dated());
         assert!(
@@ -889,7 +1033,7 @@ mod tests {
             .iter()
             .map(|month| month["subsystem"].as_str().unwrap())
             .collect();
-        assert_eq!(names, ["vrf", "oracle", "rides", "shared"]);
+        assert_eq!(names, ["vrf", "oracle", "rides", "ledger", "shared"]);
         // The API's alarm, and one whose name only begins as another's does.
         assert_eq!(
             month(&found, "shared")["standing"],
@@ -911,6 +1055,7 @@ mod tests {
         let mut stack = stack();
         stack["vrf"] = Value::Null;
         stack["rides"] = Value::Null;
+        stack["ledger"] = Value::Null;
         let prices = PriceTable::built_in().unwrap();
         let [bill, _] = months(stack, rates()).sections(prices.dated());
         assert!(!bill.body.contains("random numbers"), "{}", bill.body);

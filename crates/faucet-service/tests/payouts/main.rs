@@ -15,7 +15,6 @@
 
 mod cases;
 mod dynamo;
-mod expression;
 mod gate;
 mod model;
 mod random;

@@ -11,9 +11,10 @@ use offchain_chains::AccountKey;
 use offchain_faucet::{ClaimStatus, PayoutPolicy, PayoutStatus, budget_day};
 use offchain_faucet_service::{Confirmer, Payer, Sweeper, TableNames, Tables, Wake};
 use offchain_store::faucet::{Claim, Counted, Payout, Reservation, Reserved};
+use offchain_store::test_util::memory::Memory;
 use tokio::sync::Notify;
 
-use crate::dynamo::{CLAIMS, Dynamo, LIMITS, LOCKS, PAYOUTS};
+use crate::dynamo::{CLAIMS, LIMITS, LOCKS, PAYOUTS, tables};
 use crate::gate::{Fate, Gate, TEST};
 use crate::model::{Habits, Model, SENDER};
 
@@ -30,7 +31,7 @@ type Actor = Pin<Box<dyn Future<Output = End>>>;
 
 pub(crate) struct World {
     pub(crate) gate: Gate,
-    pub(crate) dynamo: Dynamo,
+    pub(crate) dynamo: Memory,
     pub(crate) chain: Model,
     pub(crate) tables: Tables,
     pub(crate) policy: PayoutPolicy,
@@ -60,7 +61,7 @@ pub(crate) fn policy() -> PayoutPolicy {
 impl World {
     pub(crate) fn new(habits: Habits, policy: PayoutPolicy, balance: u128) -> Self {
         let gate = Gate::default();
-        let dynamo = Dynamo::new(gate.clone());
+        let dynamo = tables(&gate);
         let client = aws_sdk_dynamodb::Client::new(&dynamo.sdk_config());
         let names = TableNames {
             claims: CLAIMS.to_owned(),

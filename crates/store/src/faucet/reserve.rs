@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_dynamo::from_item;
 
 use super::limits::budget_key;
-use super::payouts::transact;
 use super::{Claim, Claims, Given, Limits};
+use crate::transact::transact;
 use crate::{Moment, StoreError};
 
 /// What is asked to be reserved.

@@ -21,7 +21,7 @@ use offchain_chains::Chain;
 use offchain_faucet_service::Intake;
 use tokio::net::TcpListener;
 
-use crate::faucet::serve::stop::Stop;
+use crate::daemon::stop::Stop;
 
 /// So much of a body is kept: more than the intake takes, so that it is the
 /// intake that says what is too much.

@@ -2,8 +2,6 @@
 //! tables of the functions.
 
 mod front;
-mod log;
-mod stop;
 mod work;
 
 use std::net::IpAddr;
@@ -12,8 +10,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
-use aws_config::timeout::TimeoutConfig;
 use clap::Args;
 use jiff::SignedDuration;
 use offchain_chains::Chain;
@@ -27,14 +23,12 @@ use tokio::sync::Notify;
 
 use self::work::Work;
 use crate::aws;
+use crate::daemon::{log, stop};
 use crate::error::CliError;
 use crate::faucet::settings::{Expected, Layer, PAYOUT, POLICY, Settings};
 use crate::faucet::{Site, key};
 use crate::output::Output;
 use crate::stack::Stack;
-
-/// How long one attempt of a call to AWS may take: none of them is long.
-const ATTEMPT: Duration = Duration::from_secs(5);
 
 const HELP: &str = "\
 Settings, each over the one before:
@@ -128,7 +122,7 @@ impl Serve {
             None => error.and("a stack has all of them (--stack, OFFCHAIN_STACK)"),
         })?;
         let region = settings.region().map(str::to_owned);
-        let sdk = sdk(region.or(stack.map(|stack| stack.region))).await;
+        let sdk = aws::serving(region.or(stack.map(|stack| stack.region))).await;
         let site = Site::new(config, sdk)?;
         check_key(&site, settings.expected()).await?;
         let at = (self.address, self.port);
@@ -191,18 +185,6 @@ impl Serve {
 fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
-async fn sdk(region: Option<String>) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
-        .operation_attempt_timeout(ATTEMPT)
-        .build();
-    aws::config_in(region)
-        .await
-        .into_builder()
-        .timeout_config(timeouts)
-        .build()
 }
 
 /// A faucet without its key, or with another account's, does not start.

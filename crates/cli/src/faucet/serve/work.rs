@@ -10,7 +10,7 @@ use offchain_codes::{Coded, chain as causes};
 use offchain_faucet_service::{KeyRing, PayError, Payer, Report, Sweeper};
 use tokio::sync::Notify;
 
-use crate::faucet::serve::stop::Stop;
+use crate::daemon::stop::Stop;
 
 /// How often it is looked whether something waits that nobody told of.
 const EVERY: Duration = Duration::from_secs(1);
@@ -236,7 +236,7 @@ mod tests {
     use tokio::sync::{Semaphore, mpsc};
 
     use super::*;
-    use crate::faucet::serve::stop::until_stopped;
+    use crate::daemon::stop::until_stopped;
     use crate::faucet::tests::site;
 
     const LONG: Duration = Duration::from_secs(30);

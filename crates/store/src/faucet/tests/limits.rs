@@ -3,7 +3,7 @@ use offchain_faucet::Gcra;
 use serde_json::json;
 
 use super::*;
-use crate::test_util::{condition_failed, condition_failed_over, done, item, refusal};
+use crate::test_util::{answer, condition_failed, condition_failed_over, done, item, refusal};
 
 const SOURCE: &str = "192.0.2.1";
 

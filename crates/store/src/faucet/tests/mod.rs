@@ -1,11 +1,10 @@
 //! The tables of the faucet, against a fake AWS.
 
+mod account;
 mod claims;
 mod limits;
-mod locks;
 mod payouts;
 mod reserve;
-mod transact;
 
 use aws_sdk_dynamodb::Client;
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +15,7 @@ use super::{
     Claim, Claims, Desk, Given, Lease, Limits, Locks, Payout, PayoutVersion, Payouts, Transferred,
 };
 use crate::Moment;
-use crate::test_util::{FakeAws, Reply, answer, attributes, cancelled};
+use crate::test_util::{FakeAws, Reply, assert_just_now, assert_now, cancelled, parts, updated};
 
 const HELD: &str = "ConditionalCheckFailed";
 const NONE: &str = "None";
@@ -123,38 +122,10 @@ fn lease() -> Lease {
     }
 }
 
-/// What an update is answered with that asks for the item.
-fn updated(item: &Value) -> Reply {
-    answer(serde_json::json!({ "Attributes": attributes(item) }))
-}
-
 /// A cancelled transaction of so many parts, of which these did not hold.
 fn cancelled_at(parts: usize, failed: &[usize]) -> Reply {
     let reasons: Vec<_> = (0..parts)
         .map(|part| (if failed.contains(&part) { HELD } else { NONE }, None))
         .collect();
     cancelled(&reasons)
-}
-
-/// The parts of the one transaction that was made.
-fn parts(aws: &FakeAws) -> Vec<Value> {
-    aws.sent_once("TransactWriteItems")["TransactItems"]
-        .as_array()
-        .unwrap()
-        .clone()
-}
-
-/// Whether a number of nanoseconds is a time from `before` until now.
-#[track_caller]
-fn assert_now(nanoseconds: &Value, before: Timestamp) {
-    let time = nanoseconds.as_i64().unwrap();
-    assert!(before.as_nanosecond() <= i128::from(time));
-    assert!(i128::from(time) <= Timestamp::now().as_nanosecond());
-}
-
-/// Whether a text is a time from `before` until now, as tables hold it.
-#[track_caller]
-fn assert_just_now(text: &Value, before: Timestamp) {
-    let time: Moment = serde_json::from_value(text.clone()).unwrap();
-    assert!(Moment::from(before) <= time && time.timestamp() <= Timestamp::now());
 }

@@ -1,0 +1,112 @@
+//! The table of deliveries that failed and wait for their retry, and of those
+//! behind them that must not overtake them. Each is put there with the move of
+//! the cursor over it, and leaves when it is delivered or given up.
+
+use aws_sdk_dynamodb::Client;
+use offchain_ledger::{Event, Id};
+use serde::{Deserialize, Serialize};
+use serde_dynamo::from_items;
+
+use crate::error::made;
+use crate::item::{number, text};
+use crate::{Moment, StoreError};
+
+/// One event that a subscriber has yet to take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// The subscriber's name.
+    pub subscriber: String,
+    /// Where it stands among the subscriber's, as text that sorts.
+    pub position: String,
+    /// What is delivered.
+    pub event: Event,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried next, at the earliest.
+    pub next_attempt: Moment,
+    /// Why the last try failed: a code; none where it waits behind another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Delivery {
+    /// The position of the `index`th event of the block at `height`. One that
+    /// came without a height is numbered by its time of arrival.
+    #[must_use]
+    pub fn position(height: u64, index: u64, transaction: &Id) -> String {
+        format!("{height:020}.{index:015}.{transaction}")
+    }
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Deliveries {
+    client: Client,
+    table: String,
+}
+
+impl Deliveries {
+    /// The table named `table`.
+    #[must_use]
+    pub fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Those of a subscriber, in their order.
+    pub async fn waiting(&self, subscriber: &str) -> Result<Vec<Delivery>, StoreError> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("subscriber = :subscriber")
+            .expression_attribute_values(":subscriber", text(subscriber))
+            .consistent_read(true)
+            .into_paginator()
+            .send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let items = page?.items.unwrap_or_default();
+            found.extend(from_items::<_, Delivery>(items).map_err(StoreError::Item)?);
+        }
+        Ok(found)
+    }
+
+    /// Notes that another try failed, and when the next is due. One that is
+    /// gone meanwhile stays gone.
+    pub async fn postpone(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let outcome = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("subscriber", text(&delivery.subscriber))
+            .key("position", text(&delivery.position))
+            .update_expression("SET attempts = :attempts, next_attempt = :next, reason = :reason")
+            .condition_expression("attribute_exists(subscriber)")
+            .expression_attribute_values(":attempts", number(delivery.attempts))
+            .expression_attribute_values(":next", text(delivery.next_attempt.to_string()))
+            .expression_attribute_values(
+                ":reason",
+                text(delivery.reason.as_deref().unwrap_or_default()),
+            )
+            .send()
+            .await;
+        made(outcome)?;
+        Ok(())
+    }
+
+    /// Takes out one that is delivered, or given up.
+    pub async fn remove(&self, subscriber: &str, position: &str) -> Result<(), StoreError> {
+        self.client
+            .delete_item()
+            .table_name(&self.table)
+            .key("subscriber", text(subscriber))
+            .key("position", text(position))
+            .send()
+            .await?;
+        Ok(())
+    }
+}
