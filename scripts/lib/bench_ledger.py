@@ -423,7 +423,7 @@ def follow(bridge, stream, args):
     """(2) and (3): live, then handovers, with what it took."""
     subprocess.run(
         [args.command, "--stack", args.stack, "ledger", "rewind", str(bridge.height()), "--yes"],
-        check=True, stdout=subprocess.DEVNULL,
+        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
     began = time.time()
     leases = Leases(bridge)

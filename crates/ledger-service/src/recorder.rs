@@ -37,9 +37,6 @@ pub enum RecorderError {
         /// The transaction's.
         transaction: Id,
     },
-    /// It was found before that it cannot count.
-    #[error("the transaction was rejected before: {}", .0.as_deref().unwrap_or("unknown"))]
-    Rejected(Option<String>),
     /// It does not fit what is known of its asset.
     #[error("the transaction does not fit its asset")]
     Asset(#[from] AssetError),
@@ -61,7 +58,6 @@ impl Coded for RecorderError {
             Self::TransactionUnknown(_) => "TransactionUnknown",
             Self::Transaction(error) => error.code(),
             Self::EventMismatch { .. } => "EventMismatch",
-            Self::Rejected(_) => "TransactionRejected",
             Self::Asset(error) => error.code(),
             Self::Contended(_) => "AssetContended",
             Self::Node(error) => error.code(),
@@ -74,7 +70,6 @@ impl Coded for RecorderError {
             Self::EventUnknown(_)
             | Self::Transaction(_)
             | Self::EventMismatch { .. }
-            | Self::Rejected(_)
             | Self::Asset(_) => false,
             Self::TransactionUnknown(_) | Self::Contended(_) => true,
             Self::Node(error) => error.retryable(),

@@ -8,6 +8,7 @@ use hcl::expr::{Expression, ObjectKey, Operation, TraversalOperator};
 use hcl::{Block, Body};
 use offchain_chains::ChainSettings;
 use offchain_faucet::{IntakePolicy, PayoutPolicy};
+use offchain_ledger_service::{ListenSettings, Subscribers};
 use offchain_oracle::{Feed, Kind};
 
 use crate::environment::Variables;
@@ -264,6 +265,30 @@ fn what_terraform_writes_of_the_faucet_is_what_the_functions_read() {
 
     let payouts: Vec<PayoutPolicy> = read_all(&texts(tests, "\"in_flight\""));
     assert_eq!(payouts.len(), 2);
+}
+
+#[test]
+fn what_terraform_writes_of_the_ledger_is_what_the_functions_read() {
+    let tests = "terraform/tests/ledger.tftest.hcl";
+    let settings: Vec<ListenSettings> = read_all(&texts(tests, "\"stall_seconds\""));
+    assert!(!settings.is_empty());
+    assert!(
+        settings.iter().all(|it| it.run_seconds > 60),
+        "{settings:?}"
+    );
+
+    let lists: Vec<Subscribers> = read_all(&texts(tests, "\"secret_arn\""));
+    let Some([own, audit]) = lists
+        .iter()
+        .map(|list| list.0.as_slice())
+        .find(|it| it.len() == 2)
+    else {
+        panic!("expected a subscriber beside the suite's own: {lists:?}");
+    };
+    assert_eq!(own.name, "ledger");
+    assert!(own.assets.is_empty() && own.owners.is_empty());
+    assert!(audit.url.ends_with("?a=1&b=2"), "{}", audit.url);
+    assert_eq!((audit.assets.len(), audit.owners.len()), (1, 1));
 }
 
 fn read_all<T: FromStr<Err: Display>>(texts: &[String]) -> Vec<T> {

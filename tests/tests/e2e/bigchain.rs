@@ -447,11 +447,6 @@ impl Node {
         fs::remove_dir_all(&self.folder).unwrap();
         fs::create_dir_all(&self.folder).unwrap();
     }
-
-    /// What it has written so far, line by line.
-    pub(crate) fn output(&self) -> Vec<String> {
-        self.program.as_ref().unwrap().output()
-    }
 }
 
 impl Drop for Node {

@@ -873,11 +873,7 @@ async fn no_permission_can_be_taken_away() {
         flow,
         code,
     } in needs
-        .into_iter()
-        .filter(|it| it.role.starts_with("ledger-"))
-    // TEMPORARY
     {
-        println!("{role} {sid} {action}"); // TEMPORARY
         let (name, policy) = (world.function(role), &policies[role]);
         let what = format!("{role} without {sid}'s {action}");
         iam.put(name, &without(policy, sid, action)).await;

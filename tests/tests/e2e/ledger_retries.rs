@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use offchain_ledger::Id;
-use offchain_store::ledger::EventStatus;
+use offchain_store::ledger::{Delivery, EventStatus};
 use serde_json::{Value, json};
 
 use crate::bigchain::{Node, Person, To, Tx, car, create};
@@ -117,6 +118,59 @@ async fn what_a_subscriber_never_takes_rings_and_is_delivered_by_a_redrive() {
     alarm(world, &rings, "OK").await;
 
     nonsense_is_kept(&desk, &receiver).await;
+}
+
+#[tokio::test]
+async fn a_subscriber_that_does_not_answer_holds_nobody_else_up() {
+    let world = World::shared().await;
+    let ledger = world.ledger().await;
+    let node = Node::start(&[]).await;
+    let [good, silent, closing] = [
+        Receiver::start().await,
+        Receiver::start().await,
+        Receiver::start().await,
+    ];
+    silent.answer(|_| Answer::Never);
+    closing.answer(|_| Answer::Close);
+    let mut listening = Listening::new(&world, node.url());
+    listening.set(&json!({"retry_schedule": vec![1; 20], "timeout_seconds": 1}));
+    let all = json!({});
+    listening.tell(&ledger, &good, &all);
+    let waiting = [
+        (listening.tell(&ledger, &silent, &all), "RemoteTimedOut"),
+        (listening.tell(&ledger, &closing, &all), "RemoteUnreachable"),
+    ];
+    let function = listening.function(&world).await;
+    function.begin("listen", &shift());
+    let cars = [(); 3].map(|()| car(&Person::new(), 1));
+    for car in &cars {
+        node.chain.submit(car).await;
+    }
+    let ids = [&cars[0].id, &cars[1].id, &cars[2].id];
+    good.took(&ids).await;
+    let feed = listening.feed(&world);
+    for (name, code) in &waiting {
+        until(&format!("{code} to be noted"), SOON, async || {
+            let kept = feed.deliveries.waiting(name).await.unwrap();
+            let noted = |kept: &Delivery| kept.reason.as_deref() == Some(*code);
+            (kept.len() == 3 && kept.iter().any(noted)).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(good.taken().len(), 3);
+
+    // Late is not never.
+    silent.answer(|_| Answer::Late(Duration::from_millis(200), 200));
+    closing.answer_all(202);
+    silent.took(&ids).await;
+    closing.took(&ids).await;
+    for (name, _) in &waiting {
+        until("nothing to wait", SOON, async || {
+            let kept = feed.deliveries.waiting(name).await.unwrap();
+            kept.is_empty().then_some(())
+        })
+        .await;
+    }
 }
 
 /// What ledger-deliver and ledger-listen cannot use, they refuse with a reason.

@@ -37,8 +37,13 @@ pub(crate) const PATIENT: [u8; 20] = [1; 20];
 
 /// A subscriber who never reads: in the end it starves all others.
 pub(crate) async fn stall(stream_port: u16) -> TcpStream {
+    subscribe(stream_port, 4096).await
+}
+
+/// A subscriber of a node's stream, with so large a buffer.
+pub(crate) async fn subscribe(stream_port: u16, buffer: u32) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_recv_buffer_size(buffer).unwrap();
     let address = ([127, 0, 0, 1], stream_port).into();
     let mut stream = socket.connect(address).await.unwrap();
     let request = "GET /api/v1/streams/valid_transactions HTTP/1.1\r\nHost: 127.0.0.1\r\n\
@@ -68,6 +73,15 @@ pub(crate) async fn fleet(node: &str, transactions: usize, cars: usize) -> Besid
     })
     .await;
     fleet
+}
+
+/// Waits until a fleet has made all of its transactions. Returns its summary.
+pub(crate) async fn through(fleet: &Beside) -> Value {
+    until("the fleet to be through", SOON, async || {
+        let last = fleet.output().pop()?;
+        serde_json::from_str(&last).ok()
+    })
+    .await
 }
 
 /// What a chain comes to, by whoever reads it the slow and plain way.
@@ -294,16 +308,17 @@ impl Sizes {
 
 /// What the runs of a listener came to, one after the other.
 #[derive(Default)]
-struct Runs {
+pub(crate) struct Runs {
     begun: u32,
     killed: u32,
     outcomes: BTreeMap<String, u32>,
 }
 
 /// Runs a listener as its machine does: again, whenever it ends.
-async fn keep_listening(
+pub(crate) async fn keep_listening(
     listening: &Listening,
     world: &World,
+    endpoint: &str,
     kill: &Notify,
     runs: &Mutex<Runs>,
 ) -> ! {
@@ -312,7 +327,7 @@ async fn keep_listening(
         By(Outcome),
     }
     loop {
-        let function = listening.function(world).await;
+        let function = listening.function_at(world, endpoint).await;
         runs.lock().unwrap().begun += 1;
         let event = shift();
         let end = tokio::select! {
@@ -407,9 +422,7 @@ async fn whatever_breaks_the_tables_say_in_the_end_what_the_chain_says() {
         )
         .await;
         drop(stalled);
-        let summary = fleet.output().last().cloned().unwrap_or_default();
-        let summary: Value = serde_json::from_str(&summary)
-            .unwrap_or_else(|error| panic!("{error}: {}", fleet.output().join("\n")));
+        let summary = through(&fleet).await;
         assert_eq!(summary["transactions"], sizes.transactions);
         let told_after = began.elapsed();
         let naive = agree(world, &ledger, node.url(), sizes.limit).await;
@@ -417,8 +430,9 @@ async fn whatever_breaks_the_tables_say_in_the_end_what_the_chain_says() {
         listening.reached(world, height).await;
         (summary, naive, told_after, node_kills)
     };
+    let endpoint = world.endpoint();
     let (summary, naive, told_after, node_kills) = tokio::select! {
-        never = keep_listening(&listening, world, &kill, &runs) => never,
+        never = keep_listening(&listening, world, &endpoint, &kill, &runs) => never,
         done = drive => done,
     };
 

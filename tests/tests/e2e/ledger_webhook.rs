@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::bigchain::{Person, car};
 use crate::garbage::is_problem;
 use crate::harness::{Reply, SOON, World, offchain, until};
-use crate::ledger_world::{Ledger, OWN, Signed, new_keys};
+use crate::ledger_world::{Ledger, OWN, Signed, new_keys, shift};
 use crate::redrive::Desk;
 
 /// A transaction that nobody made.
@@ -425,7 +425,18 @@ fn holding(folder: &std::path::Path, text: &str, found: &mut Vec<String>) {
 
 /// Of all that the emulator keeps, and of every log, only the secret has it.
 async fn no_key_is_anywhere_else(mut desk: Desk, keys: &Keys, good: &Signed) {
+    // The listener and the recorder, too, have said what they do by then.
     let world = desk.world();
+    let ledger = world.ledger().await;
+    let made = car(&Person::new(), 1);
+    ledger.node.commit(&made).await;
+    world.invoke_later("ledger-listen", &shift()).await;
+    ledger.recorded(&made.id).await;
+    until("the listener's log", SOON, async || {
+        let lines = world.logged("ledger-listen", "listening").await;
+        (!lines.is_empty()).then_some(())
+    })
+    .await;
     let secret = keys.as_slice()[0].to_text();
     let secret = secret.strip_prefix("whsec_").unwrap().to_owned();
     let logged = world

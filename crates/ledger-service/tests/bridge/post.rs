@@ -121,7 +121,7 @@ impl Town {
         if self.has(subscriber, &event.transaction_id) {
             return;
         }
-        let dead = self.memory.view(|view| buried(view));
+        let dead = self.memory.view(buried);
         let net = self.ledger.net();
         // Another chain may have taken the place of the event's.
         let Some(told) = net.told.get(&event.transaction_id) else {
