@@ -564,6 +564,8 @@ def result(args):
 
 
 def wide(percentiles):
+    if percentiles is None:
+        return f"{'-':>8}" * 3
     return "".join(f"{percentiles[name]:>8d}" for name in ("p50_ms", "p99_ms", "max_ms"))
 
 
@@ -588,6 +590,7 @@ def tables(found):
     for kind, text in (("planned", "the next execution takes over"), ("killed", "a run is killed")):
         of = found["handovers"][kind]["latency"]
         print(f"    {text:<34}{of['events']:>7}{wide(of['stored'])}")
+    print("    -: a subscriber that is killed may end the node's stream, which then tells of no block")
     print(f"    target: nobody listens for at most {TARGET_GAP_MS / 1000:g} s {mark['gap']}; each event is there {mark['complete']}")
     for what, title, unit in (
         ("listening", f"Counted for {RUN_MINUTES} minutes", "A month"), ("events", "Counted for one event", "Million"),

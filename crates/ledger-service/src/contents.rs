@@ -34,18 +34,23 @@ impl Contents {
         contents
     }
 
-    /// Tells one block from another: the ids say all there is.
-    pub(crate) fn digest(&self) -> String {
+    /// Tells one block from another: the ids say all there is. Empty ones are
+    /// all alike.
+    pub(crate) fn digest(&self) -> Option<String> {
+        if self.transactions.is_empty() {
+            return None;
+        }
         let mut ids: Vec<&Id> = self.transactions.iter().map(|found| &found.id).collect();
         ids.sort_unstable();
         let mut hash = Sha256::new();
         for id in ids {
             hash.update(id.to_string());
         }
-        hash.finalize()[..16]
+        let digest = hash.finalize()[..16]
             .iter()
             .map(|byte| format!("{byte:02x}"))
-            .collect()
+            .collect();
+        Some(digest)
     }
 }
 

@@ -609,7 +609,12 @@ async fn who_slept_past_the_lease_finds_it_lost_and_a_daemon_that_is_asked_to_en
     };
     let (reply, (mut made, daemon, before)) = tokio::join!(first.invoke(&event), steps);
     let reply = reply.unwrap();
-    assert_eq!(reply["outcome"], "handed_over", "{reply}");
+    // Its machine may begin anew: nobody younger listens, as far as it sees.
+    let ends = ["handed_over", "time_up"];
+    assert!(
+        ends.contains(&reply["outcome"].as_str().unwrap()),
+        "{reply}"
+    );
     // What it had of the cursor is what it had when it fell asleep.
     assert!(reply["height"].as_u64().unwrap() <= before + 1, "{reply}");
     made.extend(scene.commit(2).await);

@@ -49,8 +49,7 @@ impl Rewind {
         if !self.yes {
             return Err(CliError::Input(self.warning(before)));
         }
-        let digest = None;
-        feed.rewind(&Cursor { height, digest }).await?;
+        feed.rewind(&Cursor { height, mark: None }).await?;
         let said = json!({"height": height, "before": before});
         output.show(&said, |output| {
             output.line(match before {
@@ -94,7 +93,7 @@ mod tests {
     fn lock() -> Value {
         json!({
             "Name": "offchain-ledger-listener", "LockerID": 7, "Token": 3, "LastWrite": 1,
-            "Value": r#"{"height":12,"digest":"aa"}"#,
+            "Value": r#"{"height":12,"mark":{"height":12,"digest":"aa"}}"#,
         })
     }
 

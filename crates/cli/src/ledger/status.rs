@@ -460,7 +460,7 @@ mod tests {
         };
         let cursor = Cursor {
             height: 40,
-            digest: None,
+            mark: None,
         };
         (state, Some(cursor))
     }

@@ -275,7 +275,7 @@ impl<C: Chain, P: Carrier> Listener<C, P> {
     fn start(&self, lease: &Lease) -> Result<Cursor, StoreError> {
         Ok(Feed::cursor(lease)?.unwrap_or(Cursor {
             height: self.settings.from_height - 1,
-            digest: None,
+            mark: None,
         }))
     }
 
@@ -303,11 +303,14 @@ impl<C: Chain, P: Carrier> Listener<C, P> {
 
     /// Whether the chain is the one that a cursor is on, if it has come that far.
     async fn is_on(&self, cursor: &Cursor) -> Result<Option<bool>, ListenError> {
-        let Some(expected) = &cursor.digest else {
+        let Some(mark) = &cursor.mark else {
             return Ok(Some(true));
         };
-        let found = self.chain.block(cursor.height).await?;
-        Ok(found.map(|block| Contents::of(&block).digest() == *expected))
+        if self.chain.block(cursor.height).await?.is_none() {
+            return Ok(None);
+        }
+        let found = self.chain.block(mark.height).await?;
+        Ok(found.map(|block| Contents::of(&block).digest().as_ref() == Some(&mark.digest)))
     }
 
     /// Brings the events of these heights once more, to one subscriber or to

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use offchain_store::ledger::Cursor;
+use offchain_store::ledger::{Cursor, Mark};
 
 struct Height {
     cursor: Cursor,
@@ -46,12 +46,16 @@ impl Window {
         self.heights.len()
     }
 
-    /// Adds the next height, of which so many deliveries are to be made.
-    pub(super) fn push(&mut self, digest: String, deliveries: usize) {
-        let cursor = Cursor {
-            height: self.next(),
-            digest: Some(digest),
+    /// Adds the next height, of which so many deliveries are to be made. An empty
+    /// one has no digest.
+    pub(super) fn push(&mut self, digest: Option<String>, deliveries: usize) {
+        let height = self.next();
+        let last = self.heights.back().map(|height| &height.cursor);
+        let mark = match digest {
+            Some(digest) => Some(Mark { height, digest }),
+            None => last.unwrap_or(&self.reached).mark.clone(),
         };
+        let cursor = Cursor { height, mark };
         self.outstanding += deliveries;
         self.heights.push_back(Height {
             cursor,
@@ -97,7 +101,7 @@ mod tests {
     fn the_cursor_moves_over_heights_in_a_row_and_no_further() {
         let mut window = Window::new(Cursor::default());
         for deliveries in [2, 0, 1, 0] {
-            window.push("x".to_owned(), deliveries);
+            window.push((deliveries > 0).then(|| "x".to_owned()), deliveries);
         }
         assert_eq!((window.next(), window.outstanding()), (5, 3));
         assert_eq!(window.reached().height, 0);
@@ -107,7 +111,10 @@ mod tests {
         window.settle(1);
         assert_eq!(window.reached().height, 4);
         assert_eq!((window.outstanding(), window.len()), (0, 0));
-        window.push("y".to_owned(), 0);
+        window.push(Some("y".to_owned()), 0);
         assert_eq!(window.reached().height, 5);
+        window.push(None, 0);
+        let mark = window.reached().mark.as_ref().unwrap();
+        assert_eq!((window.reached().height, mark.height), (6, 5));
     }
 }

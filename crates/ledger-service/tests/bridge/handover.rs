@@ -140,7 +140,7 @@ async fn a_cursor_set_back_by_hand_brings_everything_again() {
     assert_eq!(bridge.holds().await, 0);
     let back = Cursor {
         height: 2,
-        digest: None,
+        mark: None,
     };
     bridge.feed().rewind(&back).await.unwrap();
     sleep(Duration::from_secs(1)).await;

@@ -138,10 +138,7 @@ impl Run {
                 let height = self.chance(self.bridge.ledger.net().height() + 1);
                 let height = height.min(self.bridge.cursor());
                 note(&format!("the cursor is set to {height}"));
-                let cursor = Cursor {
-                    height,
-                    digest: None,
-                };
+                let cursor = Cursor { height, mark: None };
                 self.bridge.feed().rewind(&cursor).await.unwrap();
             }
             12 if self.daemons.len() < 2 => {

@@ -247,6 +247,25 @@ async fn a_chain_with_another_block_at_the_cursor_is_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_empty_block_at_the_cursor_does_not_hide_another_chain() {
+    let mut bridge = Bridge::new(1);
+    bridge.record();
+    bridge.trade(2);
+    bridge.ledger.net().mine(vec![], vec![]);
+    let actor = Actor::new("a", &bridge.weather);
+    drop(bridge.run(&actor, 1000));
+    sleep(seconds(5)).await;
+    assert_eq!(bridge.cursor(), 2);
+    actor.kill();
+    bridge.ledger.net().reset();
+    bridge.trade(1);
+    for _ in 0..2 {
+        bridge.ledger.net().mine(vec![], vec![]);
+    }
+    reset(&bridge).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_chain_that_grew_past_the_cursor_is_noticed_while_it_is_listened_to() {
     let mut bridge = listening().await;
     bridge.ledger.net().fail();

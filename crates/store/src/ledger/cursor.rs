@@ -21,10 +21,19 @@ const PUTS: usize = 99;
 pub struct Cursor {
     /// The height.
     pub height: u64,
-    /// A digest of the block there, by which another chain is told; none where
-    /// the cursor was set by hand, or nothing was read yet.
+    /// What tells the chain from another one; none where the cursor was set by
+    /// hand, or nothing but empty blocks was read yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
+    pub mark: Option<Mark>,
+}
+
+/// The newest block up to a cursor that is not empty: all empty ones are alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Its height.
+    pub height: u64,
+    /// A digest of it.
+    pub digest: String,
 }
 
 /// The lease, the cursor and the deliveries of one listener.

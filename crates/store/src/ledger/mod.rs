@@ -9,7 +9,7 @@ mod events;
 mod tests;
 
 pub use assets::{AssetItem, Assets, Driver, Premium, Recorded};
-pub use cursor::{Cursor, Feed};
+pub use cursor::{Cursor, Feed, Mark};
 pub use deliveries::{Deliveries, Delivery};
 pub use events::{EventItem, EventStatus, Events, Stored};
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::deliveries::{behind, failing};
 use super::*;
-use crate::ledger::{Cursor, Delivery, Feed};
+use crate::ledger::{Cursor, Delivery, Feed, Mark};
 use crate::locks::{Lease, LockError};
 use crate::test_util::{assert_now, cancelled, condition_failed, done, item, parts, updated};
 
@@ -18,7 +18,7 @@ fn lease() -> Lease {
         name: NAME.into(),
         holder: 42,
         token: 9,
-        value: Some(r#"{"height":7,"digest":"ab"}"#.into()),
+        value: Some(r#"{"height":7,"mark":{"height":7,"digest":"ab"}}"#.into()),
     }
 }
 
@@ -29,14 +29,17 @@ fn held() -> Value {
         "LockerID": 42,
         "LastWrite": 1_000_000_000,
         "Token": 9,
-        "Value": r#"{"height":7,"digest":"ab"}"#,
+        "Value": r#"{"height":7,"mark":{"height":7,"digest":"ab"}}"#,
     })
 }
 
 fn cursor(height: u64, digest: Option<&str>) -> Cursor {
     Cursor {
         height,
-        digest: digest.map(str::to_owned),
+        mark: digest.map(|digest| Mark {
+            height,
+            digest: digest.to_owned(),
+        }),
     }
 }
 
@@ -67,7 +70,7 @@ fn a_listener_begins_where_the_last_one_ended() {
         (None, None),
         (Some(r#"{"height":7}"#), Some(cursor(7, None))),
         (
-            Some(r#"{"height":7,"digest":"ab"}"#),
+            Some(r#"{"height":7,"mark":{"height":7,"digest":"ab"}}"#),
             Some(cursor(7, Some("ab"))),
         ),
     ] {
@@ -77,7 +80,13 @@ fn a_listener_begins_where_the_last_one_ended() {
         };
         assert_eq!(Feed::cursor(&lease).unwrap(), begins);
     }
-    for torn in ["", "7", r#"{"digest":"ab"}"#, r#"{"height":-1}"#] {
+    for torn in [
+        "",
+        "7",
+        r#"{"mark":null}"#,
+        r#"{"height":7,"mark":{"height":7}}"#,
+        r#"{"height":-1}"#,
+    ] {
         let lease = Lease {
             value: Some(torn.into()),
             ..lease()
@@ -110,7 +119,7 @@ async fn where_nothing_is_kept_the_cursor_moves_with_the_renewal() {
             "ExpressionAttributeValues": {
                 ":me": 42,
                 ":token": 9,
-                ":value": r#"{"height":9,"digest":"cd"}"#,
+                ":value": r#"{"height":9,"mark":{"height":9,"digest":"cd"}}"#,
                 ":now": now,
             },
         })
@@ -266,7 +275,7 @@ async fn the_lease_is_given_back_with_the_cursor_or_as_it_was_taken() {
     );
     assert_eq!(
         with["ExpressionAttributeValues"][":value"],
-        r#"{"height":9,"digest":"cd"}"#
+        r#"{"height":9,"mark":{"height":9,"digest":"cd"}}"#
     );
     assert_eq!(
         without["UpdateExpression"],
