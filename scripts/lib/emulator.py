@@ -50,6 +50,10 @@
 18. Batches of SQS under the permission of the single call, as on AWS. MiniStack asks for
     a permission by the batch's own name, which IAM does not know.
 19. Runs that end although their function is changed meanwhile. MiniStack kills them.
+20. Answers that Terraform can ask for again. Where hundreds of resources are made at
+    once, a connection breaks now and then between a call and its answer. The provider
+    asks again, and AWS knows the call by its invocation; MiniStack makes it twice, and
+    the second ends in "already exists".
 
 The environment starts empty: no credentials, profile or proxy of the user reaches
 the functions, which inherit it.
@@ -57,6 +61,7 @@ the functions, which inherit it.
 
 import argparse
 import asyncio
+import collections
 import contextlib
 import contextvars
 import copy
@@ -127,6 +132,8 @@ FREQUENT_METRICS = ("AWS/ApiGateway", "AWS/Lambda", "AWS/SQS")
 LOG_RETENTION = 3600
 # Longer than any client keeps an idle connection; in seconds.
 IDLE_CONNECTION_LIMIT = 600
+# How many answers Terraform may ask for again.
+ANSWERS_KEPT = 2000
 EXECUTION_RETENTION = {"EXPRESS": 3600, "STANDARD": 86400}
 COMPARISONS = {
     "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
@@ -235,6 +242,44 @@ def patch_idle_connections(config_class):
     if not hasattr(config_class, "keep_alive_timeout"):
         fail("hypercorn's configuration has no keep_alive_timeout")
     config_class.keep_alive_timeout = property(lambda _: IDLE_CONNECTION_LIMIT, lambda _, limit: None)
+
+
+def patch_repeats(app):
+    serve, answers = app.app, collections.OrderedDict()
+
+    async def answer(scope, receive):
+        messages = []
+
+        async def keep(message):
+            messages.append(message)
+
+        await serve(scope, receive, keep)
+        return messages
+
+    async def serve_once(scope, receive, send):
+        headers = dict(scope.get("headers", ())) if scope["type"] == "http" else {}
+        invocation = headers.get(b"amz-sdk-invocation-id")
+        # What others lose is for them to find out: tests have replies lost on purpose.
+        if not invocation or b"Terraform" not in headers.get(b"user-agent", b""):
+            await serve(scope, receive, send)
+            return
+        if invocation not in answers:
+            # A task of its own: it ends, whoever waits for it.
+            answers[invocation] = asyncio.ensure_future(answer(scope, receive))
+            if len(answers) > ANSWERS_KEPT:
+                answers.popitem(last=False)
+        try:
+            messages = await asyncio.shield(answers[invocation])
+            failed = not 200 <= messages[0]["status"] < 300
+        except Exception:
+            failed, messages = True, []
+        if failed:
+            # It is tried again in earnest.
+            answers.pop(invocation, None)
+        for message in messages:
+            await send(message)
+
+    app.app = serve_once
 
 
 def patch_batches(iam_actions):
@@ -965,6 +1010,7 @@ def main():
     cloudwatch, stepfunctions = services.cloudwatch, services.stepfunctions
     logging.getLogger("persistence").setLevel(logging.WARNING)
     patch_idle_connections(app._HypercornConfig)
+    patch_repeats(app)
     patch_batches(services.iam_actions)
     patch_answers(services.runtime.ProvidedWorker)
     patch_alarms(cloudwatch, args.alarm_period)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from emulator import (
     age_of_oldest, alarm_state, destination_record, embedded_metrics, patch_api, patch_invocations,
-    patch_notifications, patch_targets, schedule_context, send_letter, undelivered_attributes, unread, with_context,
+    patch_notifications, patch_repeats, patch_targets, schedule_context, send_letter, undelivered_attributes, unread, with_context,
 )
 
 NOW = 1_000_000.0
@@ -26,6 +26,44 @@ def state(values, **alarm):
     points = [{"Timestamp": NOW - ago, "Value": value} for ago, value in values]
     outcome = alarm_state(alarm, points, largest, 10, NOW)
     return outcome and outcome[0]
+
+
+class Repeats(unittest.TestCase):
+    def asked(self, agent, statuses):
+        """What each of two attempts of one call was answered, and how often it was made."""
+        made = []
+
+        async def app(scope, receive, send):
+            made.append(scope)
+            await send({"type": "http.response.start", "status": statuses[len(made) - 1]})
+            await send({"type": "http.response.body", "body": b"%d" % len(made)})
+
+        module = SimpleNamespace(app=app)
+        patch_repeats(module)
+        scope = {"type": "http", "headers": [(b"user-agent", agent), (b"amz-sdk-invocation-id", b"one")]}
+
+        async def ask():
+            answer = []
+
+            async def send(message):
+                answer.append(message.get("status", message.get("body")))
+
+            await module.app(scope, None, send)
+            return answer
+
+        async def twice():
+            return [await ask(), await ask()]
+
+        return asyncio.run(twice()), len(made)
+
+    def test_terraform_is_told_again_what_became_of_a_call(self):
+        self.assertEqual(self.asked(b"APN/1.0 Terraform/1.11", [200]), ([[200, b"1"]] * 2, 1))
+
+    def test_what_failed_is_made_again(self):
+        self.assertEqual(self.asked(b"APN/1.0 Terraform/1.11", [500, 200]), ([[500, b"1"], [200, b"2"]], 2))
+
+    def test_others_make_their_calls_twice(self):
+        self.assertEqual(self.asked(b"aws-sdk-rust", [200, 409]), ([[200, b"1"], [409, b"2"]], 2))
 
 
 class AlarmState(unittest.TestCase):
