@@ -10,11 +10,10 @@ use crate::harness::{SOON, until};
 use crate::twin::signal;
 
 /// The shell ends the program when the shell's own input ends, and ends as the
-/// program does.
+/// program does. The program's process says its own id before it becomes the program.
 const SHELL: &str = r#"
 exec 3<&0
-"$@" </dev/null 2>&1 3<&- & program=$!
-echo $program
+sh -c 'echo $$; exec "$@"' sh "$@" </dev/null 2>&1 3<&- & program=$!
 { cat <&3; kill $program; } >/dev/null 2>&1 & watch=$!
 wait $program
 code=$?
