@@ -203,10 +203,18 @@ async fn a_spoilt_key_signs_nothing_and_each_slot_says_so_until_it_is_mended() {
 
     // The machine records each slot with the reason, and none is tried again.
     let minute = Minute::now(world).await;
-    for slot in &minute.ahead[..2] {
+    let mut told = 0;
+    for slot in &minute.ahead {
         let record = world.recorded(&demo(), *slot).await;
-        assert_eq!(missed(&record).reason, "KeyInvalid");
+        let reason = &missed(&record).reason;
+        // A busy machine may come to a slot too late.
+        assert!(reason == "KeyInvalid" || reason == "SlotPassed", "{reason}");
+        told += usize::from(reason == "KeyInvalid");
+        if told == 2 {
+            break;
+        }
     }
+    assert_eq!(told, 2);
     let failures = failures(world, &minute.execution).await;
     let failures = failures.iter().filter(|error| *error == "KeyInvalid");
     let due = Timestamp::now()
