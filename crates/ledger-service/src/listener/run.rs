@@ -414,7 +414,7 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
                 }
             }
             // A node of the 1.x generation: its blocks have no order to be read in.
-            Place::Block(block_id) => {
+            Place::Block(_) => {
                 let read = self
                     .listener
                     .chain
@@ -424,14 +424,9 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
                     .ok()
                     .flatten()
                     .and_then(|text| Transaction::peek(&text).ok());
-                let event = Event {
-                    transaction_id: notice.transaction_id.clone(),
-                    asset_id: notice.asset_id,
-                    height: None,
-                    block_id: Some(block_id),
-                };
+                let event = Event::from(notice);
                 let arrived = clock::now().as_millisecond().unsigned_abs();
-                let position = Delivery::position(0, arrived, &notice.transaction_id);
+                let position = Delivery::position(0, arrived, &event.transaction_id);
                 for (index, subscriber) in self.listener.subscribers.iter().enumerate() {
                     // What cannot be looked at goes to everybody rather than to nobody.
                     if transaction

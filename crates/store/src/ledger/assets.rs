@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use offchain_ledger::{Asset, Change, DriverChange, Id, Operation, PublicKey, Record, Transaction};
 use serde::{Deserialize, Serialize};
-use serde_dynamo::{from_item, to_attribute_value};
+use serde_dynamo::to_attribute_value;
 
 use super::events::id;
 use super::{EventItem, Events};
@@ -93,19 +93,7 @@ impl Assets {
 
     /// An asset.
     pub async fn asset(&self, asset: &Id) -> Result<Option<AssetItem>, StoreError> {
-        let reply = self
-            .client
-            .get_item()
-            .table_name(&self.assets)
-            .key("asset_id", id(asset))
-            .consistent_read(true)
-            .send()
-            .await?;
-        reply
-            .item
-            .map(from_item)
-            .transpose()
-            .map_err(StoreError::Item)
+        super::get(&self.client, &self.assets, "asset_id", asset).await
     }
 
     /// Assets, in no order, until there are `limit` of them, and whether there
@@ -116,18 +104,8 @@ impl Assets {
 
     /// A driver; nothing is known of one who never leased.
     pub async fn driver(&self, driver: &PublicKey) -> Result<Driver, StoreError> {
-        let reply = self
-            .client
-            .get_item()
-            .table_name(&self.drivers)
-            .key("public_key", text(driver.to_string()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        match reply.item {
-            Some(item) => from_item(item).map_err(StoreError::Item),
-            None => Ok(Driver::default()),
-        }
+        let known = super::get(&self.client, &self.drivers, "public_key", driver).await?;
+        Ok(known.unwrap_or_default())
     }
 
     /// Makes a transaction count: `asset` is what `version` of its asset becomes

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use offchain_ledger::{Event, Id, PublicKey};
 use serde::{Deserialize, Serialize};
-use serde_dynamo::{from_item, from_items, to_item};
+use serde_dynamo::{from_items, to_item};
 
 use crate::error::made;
 use crate::item::{number, text};
@@ -161,19 +161,7 @@ impl Events {
 
     /// An event.
     pub async fn load(&self, transaction: &Id) -> Result<Option<EventItem>, StoreError> {
-        let reply = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("transaction_id", id(transaction))
-            .consistent_read(true)
-            .send()
-            .await?;
-        reply
-            .item
-            .map(from_item)
-            .transpose()
-            .map_err(StoreError::Item)
+        super::get(&self.client, &self.table, "transaction_id", transaction).await
     }
 
     /// Notes that an event's transaction cannot count. False where it does.
