@@ -138,6 +138,7 @@ run "the_stack_output_names_what_scripts_need" {
   assert {
     condition = { for name, value in output.stack.ledger : name => value if !contains(["environment", "subscribers"], name) } == {
       node              = "http://127.0.0.1:9984"
+      listen            = true
       events_table      = "offchain-ledger-events"
       assets_table      = "offchain-ledger-assets"
       drivers_table     = "offchain-ledger-drivers"
