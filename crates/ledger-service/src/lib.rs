@@ -28,4 +28,4 @@ pub use listener::{Beat, ListenError, Listener, Outcome, Replayed, Report};
 pub use node::{Block, Chain, Node, NodeError, Notices, Stream};
 pub use receiver::{BODY_LIMIT, ReceiveError, Receiver, RecordMessage};
 pub use recorder::{Recorder, RecorderError};
-pub use settings::{ListenSettings, SettingsError, Subscribers};
+pub use settings::{ListenSettings, SettingsError, Subscribers, WebhookTimeout};

@@ -1,11 +1,15 @@
 //! How the listener is to listen: what Terraform writes, and the command line
 //! reads as well.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
 use offchain_ledger::{Schedule, Subscriber, SubscriberError};
 use serde::Deserialize;
+
+/// How many seconds one webhook may be given.
+const TIMEOUTS: RangeInclusive<u64> = 1..=30;
 
 /// Settings of a listener. Durations are whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -77,7 +81,7 @@ impl FromStr for ListenSettings {
                 "max_kept must be 1 to 1000000",
             ),
             (
-                (1..=30).contains(&settings.timeout_seconds),
+                TIMEOUTS.contains(&settings.timeout_seconds),
                 "timeout_seconds must be 1 to 30",
             ),
         ];
@@ -107,6 +111,22 @@ impl ListenSettings {
 
     pub(crate) fn stall(&self) -> Duration {
         Duration::from_secs(self.stall_seconds)
+    }
+}
+
+/// How long one webhook may take, in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebhookTimeout(pub Duration);
+
+impl FromStr for WebhookTimeout {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        let seconds = text.parse().ok();
+        seconds
+            .filter(|seconds| TIMEOUTS.contains(seconds))
+            .map(|seconds| Self(Duration::from_secs(seconds)))
+            .ok_or(SettingsError::Range("expected 1 to 30 seconds"))
     }
 }
 

@@ -83,6 +83,16 @@ pub struct LockState {
     pub value: Option<String>,
 }
 
+impl LockState {
+    /// Who holds it at `now`, where it expires `expiry` after it was last written.
+    #[must_use]
+    pub fn holder_at(&self, now: Timestamp, expiry: Duration) -> Option<u64> {
+        // One that was written by a clock ahead of this one has not expired.
+        let age = Duration::try_from(now.duration_since(self.written)).unwrap_or_default();
+        self.holder.filter(|_| age <= expiry)
+    }
+}
+
 #[derive(Deserialize)]
 struct Held {
     #[serde(rename = "Token")]

@@ -2,18 +2,18 @@
 //! dead-letter queue invokes this. What it does is
 //! [`offchain_ledger_service::Deliverer`].
 
-use std::time::Duration;
-
 use aws_types::SdkConfig;
 use offchain_function::config::{ConfigError, Env};
 use offchain_function::{Handler, config};
-use offchain_ledger_service::{Courier, DeliverError, Delivered, Deliverer, Letter, Subscribers};
+use offchain_ledger_service::{
+    Courier, DeliverError, Delivered, Deliverer, Letter, Subscribers, WebhookTimeout,
+};
 use offchain_outbound::Reach;
 
 struct Config {
     allow_private: bool,
     subscribers: Subscribers,
-    timeout_seconds: u64,
+    timeout: WebhookTimeout,
 }
 
 /// Delivers.
@@ -27,14 +27,15 @@ impl Deliver {
         let config = config!(env => Config {
             allow_private: required "LEDGER_ALLOW_PRIVATE", "true or false",
             subscribers: required "LEDGER_SUBSCRIBERS", "the subscribers as JSON",
-            timeout_seconds: required "LEDGER_TIMEOUT_SECONDS", "seconds that one webhook may take",
+            timeout: required "LEDGER_TIMEOUT_SECONDS", "seconds that one webhook may take",
         })?;
         let Subscribers(subscribers) = config.subscribers;
+        let WebhookTimeout(timeout) = config.timeout;
         Ok(Self {
             deliverer: Deliverer {
                 carrier: Courier::new(
                     Reach::new(config.allow_private),
-                    Duration::from_secs(config.timeout_seconds),
+                    timeout,
                     &aws_sdk_secretsmanager::Client::new(sdk),
                     &subscribers,
                 )

@@ -10,7 +10,6 @@ use clap::Args;
 use jiff::Timestamp;
 use offchain_ledger_service::Beat;
 use offchain_store::ledger::Feed;
-use offchain_store::locks::LockState;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::Instant;
@@ -151,7 +150,7 @@ impl Teller<'_> {
             return Some(Said::Waiting);
         };
         let height = cursor.map(|cursor| cursor.height);
-        match alive(&state, self.lease, Timestamp::now()) {
+        match state.holder_at(Timestamp::now(), self.lease) {
             Some(holder) if holder == self.holder => None,
             Some(holder) => Some(Said::StandingBy { holder, height }),
             None => Some(Said::Waiting),
@@ -189,12 +188,6 @@ impl Teller<'_> {
         self.tell(Said::Stopped { height })?;
         Ok(())
     }
-}
-
-/// Who listens, where somebody does.
-pub(crate) fn alive(state: &LockState, lease: Duration, now: Timestamp) -> Option<u64> {
-    let age = Duration::try_from(now.duration_since(state.written)).unwrap_or_default();
-    state.holder.filter(|_| age <= lease)
 }
 
 /// The time that a listener's run was meant for.

@@ -3,6 +3,7 @@
 
 mod assets;
 mod events;
+mod forget;
 mod listen;
 mod replay;
 mod rewind;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Replay(replay::Replay),
     /// Set the height that the listener goes on from.
     Rewind(rewind::Rewind),
+    /// Drop what waits for one who is a subscriber no more.
+    Forget(forget::Forget),
     /// The secrets that webhooks are signed with.
     #[command(subcommand)]
     Secret(secret::Command),
@@ -67,6 +70,7 @@ impl Command {
             Self::Listen(listen) => listen.run(stack, output).await,
             Self::Replay(replay) => replay.run(stack, output).await,
             Self::Rewind(rewind) => rewind.run(&load()?, output).await,
+            Self::Forget(forget) => forget.run(&load()?, output).await,
             Self::Secret(command) => command.run(&load()?, output).await,
         }
     }

@@ -1,5 +1,6 @@
 //! `offchain ledger status`, and the ledger's part of `offchain status`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::aws;
 use crate::dlq::{age, clean, count};
 use crate::error::CliError;
 use crate::ledger::assets::counted;
-use crate::ledger::listen::{alive, meant};
+use crate::ledger::listen::meant;
 use crate::ledger::settings::Settings;
 use crate::ledger::{coded, secret};
 use crate::output::{Output, bad, good, warning};
@@ -36,8 +37,8 @@ const UNREADABLE: &str = "unreadable";
 #[derive(Args)]
 #[command(
     after_help = "Exit: 0 all is well, 1 nobody listens, the node does not answer, the listener is \
-                  too far behind, a subscriber does not take its webhooks or has no secret, or there \
-                  are dead letters"
+                  too far behind, a subscriber does not take its webhooks or has no secret, something \
+                  waits for one who is none any more, or there are dead letters"
 )]
 pub(crate) struct Status {
     /// How many heights the listener may be behind the chain.
@@ -49,7 +50,8 @@ pub(crate) struct Status {
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     /// What is wrong: `no_listener`, `node_unreachable`, `behind`,
-    /// `chain_reset`, `undelivered`, `dead_letters`, `secret_unusable`.
+    /// `chain_reset`, `undelivered`, `unsubscribed`, `dead_letters`,
+    /// `secret_unusable`.
     problems: Vec<&'static str>,
     /// Up to where everything is delivered or kept; `None` before the first listener.
     cursor: Option<u64>,
@@ -61,6 +63,8 @@ pub(crate) struct Report {
     node_error: Option<String>,
     listener: Option<Listener>,
     deliveries: Vec<Waiting>,
+    /// What waits for those who are subscribers no more.
+    unsubscribed: BTreeMap<String, usize>,
     /// Dead letters by queue, where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_letters: Option<Vec<Letters>>,
@@ -121,6 +125,7 @@ struct Seen {
     /// What the node says; `None` where it was not asked.
     chain: Option<Result<u64, String>>,
     waiting: Vec<(String, Vec<Delivery>)>,
+    unsubscribed: BTreeMap<String, usize>,
     letters: Option<Vec<Letters>>,
     secrets: Option<Vec<Held>>,
     now: Timestamp,
@@ -217,11 +222,14 @@ impl Seen {
             let deliveries = feed.deliveries.waiting(&name).await?;
             waiting.push((name, deliveries));
         }
+        let subscribers: Vec<_> = waiting.iter().map(|(name, _)| name.as_str()).collect();
+        let unsubscribed = feed.deliveries.waiting_for_others(&subscribers).await?;
         Ok(Self {
             lock: feed.look().await?,
             lease: settings.listen.lease(),
             chain: None,
             waiting,
+            unsubscribed,
             letters: None,
             secrets: None,
             now: Timestamp::now(),
@@ -263,6 +271,7 @@ impl Report {
             (is_shorter, "chain_reset"),
             (lag.is_some_and(|lag| lag > most), "behind"),
             (undelivered, "undelivered"),
+            (!seen.unsubscribed.is_empty(), "unsubscribed"),
             (letters, "dead_letters"),
             (secret > 0, "secret_unusable"),
         ];
@@ -277,6 +286,7 @@ impl Report {
             node_error,
             listener,
             deliveries: seen.waiting.into_iter().map(Waiting::of).collect(),
+            unsubscribed: seen.unsubscribed,
             dead_letters: seen.letters,
             secrets: seen.secrets,
         }
@@ -311,6 +321,9 @@ impl Report {
             name = "";
             lines.extend(waiting.oldest.as_ref().map(|oldest| row("", oldest.text())));
         }
+        for (name, waiting) in &self.unsubscribed {
+            lines.push(row("", bad(left_behind(name, *waiting))));
+        }
         for (place, letters) in self.letters().enumerate() {
             let name = if place == 0 { "letters" } else { "" };
             lines.push(row(name, letters));
@@ -335,6 +348,7 @@ impl Report {
                 "chain_reset" => "the chain is shorter than the cursor",
                 "behind" => "the listener is behind",
                 "undelivered" => "webhooks are not taken",
+                "unsubscribed" => "webhooks wait for one who is no subscriber",
                 "dead_letters" => "dead letters",
                 _ => "a secret is missing or unusable",
             })
@@ -376,7 +390,7 @@ impl Listener {
             meant_time: state.holder.and_then(meant),
             written_time: state.written,
             age_seconds: now.duration_since(state.written).as_secs().max(0),
-            is_expired: alive(state, lease, now).is_none(),
+            is_expired: state.holder_at(now, lease).is_none(),
         }
     }
 }
@@ -400,12 +414,28 @@ impl Waiting {
     }
 
     fn text(&self) -> String {
-        match self.waiting {
-            0 => format!("{}: none wait", self.subscriber),
-            1 => warning(format!("{}: 1 waits", self.subscriber)),
-            waiting => warning(format!("{}: {waiting} wait", self.subscriber)),
+        let text = waiting_text(&self.subscriber, self.waiting);
+        if self.waiting == 0 {
+            text
+        } else {
+            warning(text)
         }
     }
+}
+
+fn waiting_text(subscriber: &str, waiting: usize) -> String {
+    match waiting {
+        0 => format!("{subscriber}: none wait"),
+        1 => format!("{subscriber}: 1 waits"),
+        waiting => format!("{subscriber}: {waiting} wait"),
+    }
+}
+
+fn left_behind(subscriber: &str, waiting: usize) -> String {
+    let waiting = waiting_text(subscriber, waiting);
+    format!(
+        "{waiting}, and it is no subscriber: add it again, or `offchain ledger forget {subscriber}`"
+    )
 }
 
 impl Oldest {
@@ -489,6 +519,7 @@ mod tests {
             lease: Duration::from_secs(4),
             chain: Some(Ok(42)),
             waiting: vec![("ledger".to_owned(), Vec::new())],
+            unsubscribed: BTreeMap::new(),
             letters: Some(vec![Letters {
                 queue: "offchain-ledger-deliveries-dlq".to_owned(),
                 letters: 0,
@@ -533,6 +564,7 @@ mod tests {
                 lock: Some(lock(meant_now(), 60)),
                 chain: Some(Err("RemoteUnreachable: the server".to_owned())),
                 waiting: vec![("fleet".to_owned(), late)],
+                unsubscribed: BTreeMap::from([("gone".to_owned(), 3)]),
                 letters: Some(vec![Letters {
                     queue: "offchain-ledger-deliveries-dlq".to_owned(),
                     letters: 2,
@@ -551,6 +583,7 @@ mod tests {
                 "no_listener",
                 "node_unreachable",
                 "undelivered",
+                "unsubscribed",
                 "dead_letters",
                 "secret_unusable"
             ]
@@ -561,6 +594,7 @@ mod tests {
             "chain      RemoteUnreachable: the server",
             "deliveries fleet: 2 wait",
             "the oldest at height 7: 3 tries, RemoteStatus, again at 11:05:00Z",
+            "gone: 3 wait, and it is no subscriber: add it again, or `offchain ledger forget gone`",
             "letters    2 in offchain-ledger-deliveries-dlq",
             "secrets    fleet: missing; `offchain ledger secret rotate fleet` makes one",
         ] {
@@ -593,10 +627,18 @@ mod tests {
         let aws = FakeAws::new()
             .on("GetItem", item(&lock))
             .about("fleet", "Query", items(&[delivery(7, 1, None)]))
-            .always("Query", items(&[]));
+            .always("Query", items(&[]))
+            .on(
+                "Scan",
+                items(&[
+                    json!({"subscriber": "fleet"}),
+                    json!({"subscriber": "gone"}),
+                ]),
+            );
         let report = report(&stack(), &aws.sdk_config()).await.unwrap().unwrap();
         let json = json!(report);
-        assert_eq!(json["problems"], json!(["no_listener"]));
+        assert_eq!(json["problems"], json!(["no_listener", "unsubscribed"]));
+        assert_eq!(json["unsubscribed"], json!({"gone": 1}));
         assert_eq!(
             (&json["cursor"], &json["chain"]),
             (&json!(12), &Value::Null)

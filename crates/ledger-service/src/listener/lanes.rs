@@ -49,6 +49,8 @@ pub(super) struct Lanes {
     ready: Vec<VecDeque<LaneKey>>,
     busy: Vec<usize>,
     waiting: BTreeSet<(Timestamp, LaneKey)>,
+    /// Those of the waiting whose last deliveries are not in the table.
+    unkept: BTreeSet<LaneKey>,
     in_table: usize,
 }
 
@@ -59,6 +61,7 @@ impl Lanes {
             ready: vec![VecDeque::new(); subscribers],
             busy: vec![0; subscribers],
             waiting: BTreeSet::new(),
+            unkept: BTreeSet::new(),
             in_table: 0,
         }
     }
@@ -83,6 +86,9 @@ impl Lanes {
                 return false;
             }
             self.in_table += usize::from(item.held == Held::Table);
+            if item.held != Held::Table && matches!(lane.state, State::Waiting(_)) {
+                self.unkept.insert(key);
+            }
             lane.items.push_back(item);
             return true;
         }
@@ -157,6 +163,9 @@ impl Lanes {
             first.delivery = delivery;
         }
         lane.state = State::Waiting(due);
+        if lane.has_unkept() {
+            self.unkept.insert(key.clone());
+        }
         self.waiting.insert((due, key.clone()));
     }
 
@@ -171,6 +180,7 @@ impl Lanes {
             && due <= now
         {
             self.waiting.pop_first();
+            self.unkept.remove(&key);
             if let Some(lane) = self.lanes.get_mut(&key) {
                 lane.state = State::Ready;
                 self.ready[key.0].push_back(key);
@@ -178,17 +188,22 @@ impl Lanes {
         }
     }
 
+    /// Whether some that wait are not in the table.
+    pub(super) fn has_unkept(&self) -> bool {
+        !self.unkept.is_empty()
+    }
+
     /// Those that wait, with all behind them, and are not in the table: at most
     /// `most`.
     pub(super) fn to_keep(&self, most: usize) -> Vec<(LaneKey, Delivery)> {
-        let waiting = self.waiting.iter().filter_map(|(_, key)| {
-            let lane = self.lanes.get(key)?;
-            Some((key, lane))
-        });
-        waiting
+        let unkept = self
+            .unkept
+            .iter()
+            .filter_map(|key| Some((key, self.lanes.get(key)?)));
+        unkept
             .flat_map(|(key, lane)| {
-                let open = lane.items.iter().filter(|item| item.held != Held::Table);
-                open.map(move |item| (key.clone(), item.delivery.clone()))
+                let items = lane.items.range(lane.first_unkept()..);
+                items.map(move |item| (key.clone(), item.delivery.clone()))
             })
             .take(most)
             .collect()
@@ -197,11 +212,34 @@ impl Lanes {
     /// A delivery is in the table now. Returns what held it before.
     pub(super) fn kept(&mut self, key: &LaneKey, position: &str) -> Option<Held> {
         let lane = self.lanes.get_mut(key)?;
+        let first = lane.first_unkept();
         let item = lane
             .items
-            .iter_mut()
+            .range_mut(first..)
             .find(|item| item.delivery.position == position)?;
+        let held = std::mem::replace(&mut item.held, Held::Table);
         self.in_table += 1;
-        Some(std::mem::replace(&mut item.held, Held::Table))
+        if !lane.has_unkept() {
+            self.unkept.remove(key);
+        }
+        Some(held)
     }
 }
+
+impl Lane {
+    /// Where those begin that are not in the table. They are the last ones: the
+    /// table is read before the first block, and takes them in their order.
+    fn first_unkept(&self) -> usize {
+        let kept = self.items.iter().rposition(|item| item.held == Held::Table);
+        kept.map_or(0, |last| last + 1)
+    }
+
+    fn has_unkept(&self) -> bool {
+        self.items
+            .back()
+            .is_some_and(|last| last.held != Held::Table)
+    }
+}
+
+#[cfg(test)]
+mod tests;

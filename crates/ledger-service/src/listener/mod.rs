@@ -10,8 +10,6 @@
 
 mod lanes;
 mod run;
-#[cfg(test)]
-mod tests;
 mod window;
 
 use std::future::Future;
@@ -94,6 +92,18 @@ pub struct Report {
     pub kept: usize,
 }
 
+impl Report {
+    /// Of a run that never came to listen.
+    fn handed_over(height: u64) -> Self {
+        Self {
+            outcome: Outcome::HandedOver,
+            height,
+            delivered: 0,
+            kept: 0,
+        }
+    }
+}
+
 /// Why nothing can be listened to.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -154,12 +164,7 @@ impl<C: Chain, P: Carrier> Listener<C, P> {
         let lease = match self.feed.take_over(holder, self.settings.lease()).await {
             Ok(lease) => lease,
             Err(LockError::Held(_) | LockError::Lost(_)) => {
-                return Ok(Report {
-                    outcome: Outcome::HandedOver,
-                    height: 0,
-                    delivered: 0,
-                    kept: 0,
-                });
+                return Ok(Report::handed_over(0));
             }
             Err(LockError::Store(error)) => return Err(error.into()),
         };
@@ -175,9 +180,8 @@ impl<C: Chain, P: Carrier> Listener<C, P> {
         let Some((state, _)) = self.feed.look().await? else {
             return Ok(false);
         };
-        let age = clock::now().duration_since(state.written);
-        let alive = age.unsigned_abs() < self.settings.lease();
-        Ok(alive && state.holder.is_some_and(|other| other >= holder))
+        let listens = state.holder_at(clock::now(), self.settings.lease());
+        Ok(listens.is_some_and(|other| other >= holder))
     }
 
     /// Listens until `stop`, whenever nobody else does: several may stand by.
@@ -254,12 +258,9 @@ impl<C: Chain, P: Carrier> Listener<C, P> {
         let cursor = self.start(lease)?;
         match self.feed.checkpoint(lease, &cursor, &cursor, &[]).await {
             Ok(()) => Ok(None),
-            Err(LockError::Held(_) | LockError::Lost(_)) => Ok(Some(Report {
-                outcome: Outcome::HandedOver,
-                height: cursor.height,
-                delivered: 0,
-                kept: 0,
-            })),
+            Err(LockError::Held(_) | LockError::Lost(_)) => {
+                Ok(Some(Report::handed_over(cursor.height)))
+            }
             Err(LockError::Store(error)) if error.retryable() => {
                 tracing::warn!(
                     code = error.code(),

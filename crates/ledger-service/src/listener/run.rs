@@ -239,7 +239,7 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
                 }
                 () = &mut stop => break,
             }
-            if keep.is_none() && !self.lanes.to_keep(1).is_empty() {
+            if keep.is_none() && self.lanes.has_unkept() {
                 keep = Some(Instant::now() + KEEP);
             }
         }

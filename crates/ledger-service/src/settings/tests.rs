@@ -117,3 +117,15 @@ fn subscribers_are_a_list() {
     let error = "{}".parse::<Subscribers>().unwrap_err();
     assert_eq!(error.code(), "ConfigInvalid");
 }
+
+#[test]
+fn a_webhook_is_given_some_seconds_and_no_more_than_half_a_minute() {
+    for (text, seconds) in [("1", 1), ("30", 30)] {
+        let WebhookTimeout(timeout) = text.parse().unwrap();
+        assert_eq!(timeout, Duration::from_secs(seconds));
+    }
+    for text in ["", "0", "31", "-1", "1.5", "soon"] {
+        let error = text.parse::<WebhookTimeout>().unwrap_err();
+        assert!(error.to_string().contains("1 to 30 seconds"), "{text:?}");
+    }
+}

@@ -2,6 +2,8 @@
 //! behind them that must not overtake them. Each is put there with the move of
 //! the cursor over it, and leaves when it is delivered or given up.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::Client;
 use offchain_ledger::{Event, Id};
 use serde::{Deserialize, Serialize};
@@ -36,6 +38,12 @@ impl Delivery {
     pub fn position(height: u64, index: u64, transaction: &Id) -> String {
         format!("{height:020}.{index:015}.{transaction}")
     }
+}
+
+/// What of a delivery says whose it is.
+#[derive(Deserialize)]
+struct Key {
+    subscriber: String,
 }
 
 /// The table.
@@ -73,6 +81,31 @@ impl Deliveries {
             found.extend(from_items::<_, Delivery>(items).map_err(StoreError::Item)?);
         }
         Ok(found)
+    }
+
+    /// For whom else something waits than for these subscribers, and how much:
+    /// for who was taken out of the configuration.
+    pub async fn waiting_for_others(
+        &self,
+        subscribers: &[&str],
+    ) -> Result<BTreeMap<String, usize>, StoreError> {
+        let mut pages = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .projection_expression("subscriber")
+            .into_paginator()
+            .send();
+        let mut others = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let items = page?.items.unwrap_or_default();
+            for Key { subscriber } in from_items(items).map_err(StoreError::Item)? {
+                if !subscribers.contains(&subscriber.as_str()) {
+                    *others.entry(subscriber).or_default() += 1;
+                }
+            }
+        }
+        Ok(others)
     }
 
     /// Notes that another try failed, and when the next is due. One that is

@@ -344,3 +344,22 @@ async fn locks_that_cannot_be_used_are_told_as_such() {
         }
     }
 }
+
+#[test]
+fn a_lock_is_its_holder_s_until_it_expires() {
+    let written: Timestamp = "2026-11-22T02:00:00Z".parse().unwrap();
+    let state = |holder| LockState {
+        holder,
+        written,
+        token: 3,
+        value: None,
+    };
+    let after = |seconds| {
+        let now = written + jiff::SignedDuration::from_secs(seconds);
+        state(Some(7)).holder_at(now, Duration::from_secs(4))
+    };
+    // A clock that is behind the holder's has it held.
+    assert_eq!([-3600, 0, 4].map(after), [Some(7); 3]);
+    assert_eq!([5, 3600].map(after), [None; 2]);
+    assert_eq!(state(None).holder_at(written, Duration::from_secs(4)), None);
+}

@@ -81,6 +81,21 @@ async fn nothing_waits_in_an_empty_table_and_a_torn_delivery_is_no_guess() {
 }
 
 #[tokio::test]
+async fn what_waits_for_who_is_gone_is_counted() {
+    let of = |subscriber: &str| json!({ "subscriber": subscriber });
+    let key = json!({ "subscriber": "ledger", "position": "1" });
+    let first = [of("gone"), of("ledger"), of("fleet")];
+    let aws = FakeAws::new()
+        .on("Scan", page(&first, &key))
+        .on("Scan", items(&[of("gone"), of("away")]));
+    let deliveries = deliveries(&aws);
+    let others = deliveries.waiting_for_others(&["fleet", "ledger"]);
+    let expected = [("away".to_owned(), 1), ("gone".to_owned(), 2)];
+    assert_eq!(others.await.unwrap(), expected.into());
+    assert_eq!(aws.sent("Scan")[0]["ProjectionExpression"], "subscriber");
+}
+
+#[tokio::test]
 async fn a_delivery_is_postponed_where_it_still_waits() {
     for reply in [done(), condition_failed()] {
         let aws = FakeAws::new().on("UpdateItem", reply);
