@@ -51,7 +51,7 @@ check_terraform-validate() {
 # of tests is a process of its own, two at a time, the largest first: together they take
 # as long as the largest alone.
 check_terraform-test() {
-  local root roots status
+  local root roots log status
   roots=$(find terraform -name '*.tftest.hcl' ! -path '*/.terraform/*' -exec dirname {} \; | sed 's#/tests$##' | sort -u)
   if [[ -z $roots ]]; then echo "terraform/ has no tests" && return 1; fi
   for root in $roots; do
@@ -69,7 +69,13 @@ check_terraform-test() {
       wc -c tests/*.tftest.hcl | sort -rn | awk '$2 != "total" { print $2 }' |
         xargs -P 2 -n 1 bash -c '"$TERRAFORM" test -no-color -filter="$1" >"$TESTS_OUT/${1##*/}.log" 2>&1' bash
     ) && status=0 || status=$?
-    cat "$TESTS_OUT"/*.log
+    # What failed comes last, where the end of the log shows it.
+    for log in "$TESTS_OUT"/*.log; do
+      if grep -q '^Success!' "$log"; then cat "$log"; fi
+    done
+    for log in "$TESTS_OUT"/*.log; do
+      if ! grep -q '^Success!' "$log"; then sed '/\.\.\. pass$/d' "$log"; fi
+    done
     if ((status != 0)); then return "$status"; fi
   done
 }
