@@ -108,6 +108,7 @@ run "each_role_may_do_exactly_this" {
       Statement = [
         { Sid = "WriteLogs", Effect = "Allow", Action = ["logs:CreateLogStream", "logs:PutLogEvents"], Resource = ["arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/offchain-ledger-record:*"] },
         { Sid = "ReceiveTransactions", Effect = "Allow", Action = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], Resource = ["arn:aws:sqs:us-east-1:123456789012:offchain-ledger-transactions"] },
+        { Sid = "DeliverTransactionsAgainSoon", Effect = "Allow", Action = ["sqs:ChangeMessageVisibility"], Resource = ["arn:aws:sqs:us-east-1:123456789012:offchain-ledger-transactions"] },
         { Sid = "RefuseTransactions", Effect = "Allow", Action = ["sqs:SendMessage"], Resource = ["arn:aws:sqs:us-east-1:123456789012:offchain-ledger-transactions-dlq"] },
         { Sid = "ReadAndSettleEvents", Effect = "Allow", Action = ["dynamodb:GetItem", "dynamodb:UpdateItem"], Resource = ["arn:aws:dynamodb:us-east-1:123456789012:table/offchain-ledger-events"] },
         { Sid = "KeepAssets", Effect = "Allow", Action = ["dynamodb:GetItem", "dynamodb:UpdateItem"], Resource = ["arn:aws:dynamodb:us-east-1:123456789012:table/offchain-ledger-assets"] },
@@ -279,7 +280,7 @@ run "nothing_undeliverable_is_dropped" {
   assert {
     condition = module.transactions_queue.visibility_timeout_seconds == 180 && jsondecode(module.transactions_queue.redrive_policy) == {
       deadLetterTargetArn = "arn:aws:sqs:us-east-1:123456789012:offchain-ledger-transactions-dlq"
-      maxReceiveCount     = 5
+      maxReceiveCount     = 12
     }
     error_message = "The queue must hide a message for six times the 30 s of ledger-record, and give it up to its dead letter queue: ${module.transactions_queue.redrive_policy}"
   }
@@ -381,8 +382,9 @@ run "each_function_is_told_exactly_this" {
       LEDGER_EVENTS_TABLE  = "offchain-ledger-events"
       LEDGER_ASSETS_TABLE  = "offchain-ledger-assets"
       LEDGER_DRIVERS_TABLE = "offchain-ledger-drivers"
+      LEDGER_QUEUE_URL     = "https://sqs.us-east-1.amazonaws.com/123456789012/mock"
       LEDGER_QUEUE_DLQ_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/mock"
-      LEDGER_MAX_RECEIVES  = "5"
+      LEDGER_MAX_RECEIVES  = "12"
     })
     error_message = "ledger-record has: ${jsonencode(module.record.environment)}"
   }

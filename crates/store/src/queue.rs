@@ -68,6 +68,23 @@ impl Queue {
         Ok(())
     }
 
+    /// Has a message that was received, and not used, delivered again after so
+    /// many seconds, rather than once its visibility timeout is over.
+    pub async fn deliver_again_in(
+        &self,
+        receipt_handle: &str,
+        seconds: u32,
+    ) -> Result<(), StoreError> {
+        self.client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(seconds.cast_signed())
+            .send()
+            .await?;
+        Ok(())
+    }
+
     /// Sends what could not be used, unchanged, with the reason beside it.
     pub async fn bury(&self, body: &str, code: &str, reason: &str) -> Result<(), StoreError> {
         let attributes = HashMap::from([

@@ -13,11 +13,12 @@ use super::*;
 const CREATE: &str = include_str!("create.json");
 /// Where no node listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
-const ENV: [(&str, &str); 6] = [
+const ENV: [(&str, &str); 7] = [
     ("LEDGER_ALLOW_PRIVATE", "true"),
     ("LEDGER_EVENTS_TABLE", "events"),
     ("LEDGER_ASSETS_TABLE", "assets"),
     ("LEDGER_DRIVERS_TABLE", "drivers"),
+    ("LEDGER_QUEUE_URL", "https://sqs.test/transactions"),
     ("LEDGER_QUEUE_DLQ_URL", "https://sqs.test/transactions-dlq"),
     ("LEDGER_MAX_RECEIVES", "5"),
 ];
@@ -90,6 +91,7 @@ fn message(id: &str) -> String {
 fn record(id: &str, body: &str, receives: u32) -> Value {
     json!({
         "messageId": id,
+        "receiptHandle": format!("receipt-{id}"),
         "body": body,
         "attributes": { "ApproximateReceiveCount": receives.to_string() },
     })
@@ -189,7 +191,8 @@ async fn one_message_s_trouble_is_no_other_s() {
         .about(ASSETS, "GetItem", done())
         .on("TransactWriteItems", done())
         .on("SendMessage", done())
-        .on("SendMessage", done());
+        .on("SendMessage", done())
+        .on("ChangeMessageVisibility", done());
     let records = [
         record("m1", "{", 1),
         record("m2", &message(&id()), 1),
@@ -233,7 +236,9 @@ async fn what_may_pass_is_delivered_again_and_buried_at_last() {
             "StoreUnavailable",
         ),
     ] {
-        let aws = aws.on("SendMessage", done());
+        let aws = aws
+            .on("SendMessage", done())
+            .on("ChangeMessageVisibility", done());
         let records = [
             record("m1", &message(&unknown), 4),
             record("m2", &message(&unknown), 5),
@@ -246,8 +251,34 @@ async fn what_may_pass_is_delivered_again_and_buried_at_last() {
 }
 
 #[tokio::test]
+async fn what_may_pass_is_delivered_again_soon_at_first() {
+    let seconds: Vec<u32> = (0..8).map(again_in).collect();
+    assert_eq!(seconds, [5, 5, 15, 45, 135, 180, 180, 180]);
+    assert_eq!(again_in(u32::MAX), 180);
+    let unknown = "c".repeat(64);
+    for reply in [done(), refusal(403, "AccessDeniedException")] {
+        let aws = FakeAws::new()
+            .about(EVENTS, "GetItem", event(&unknown, &unknown))
+            .on("ChangeMessageVisibility", reply);
+        let records = [record("m1", &message(&unknown), 3)];
+        // Where it cannot be said, SQS delivers it again all the same.
+        assert_eq!(failures(&aws, NOWHERE, &records).await, ["m1"]);
+        assert_eq!(
+            aws.sent_once("ChangeMessageVisibility"),
+            json!({
+                "QueueUrl": "https://sqs.test/transactions",
+                "ReceiptHandle": "receipt-m1",
+                "VisibilityTimeout": 45,
+            })
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_buried_is_delivered_again() {
-    let aws = FakeAws::new().on("SendMessage", refusal(503, "ServiceUnavailable"));
+    let aws = FakeAws::new()
+        .on("SendMessage", refusal(503, "ServiceUnavailable"))
+        .on("ChangeMessageVisibility", done());
     let failed = failures(&aws, NOWHERE, &[record("m1", "{", 9)]).await;
     assert_eq!(failed, ["m1"]);
 }

@@ -80,11 +80,13 @@ module "record" {
     LEDGER_EVENTS_TABLE  = aws_dynamodb_table.events.name
     LEDGER_ASSETS_TABLE  = aws_dynamodb_table.assets.name
     LEDGER_DRIVERS_TABLE = aws_dynamodb_table.drivers.name
+    LEDGER_QUEUE_URL     = module.transactions_queue.url
     LEDGER_QUEUE_DLQ_URL = module.transactions_queue.dead_letter_queue.url
     LEDGER_MAX_RECEIVES  = module.transactions_queue.max_receive_count
   }
   statements = [
     { sid = "ReceiveTransactions", actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], resources = [local.transactions_queue_arn] },
+    { sid = "DeliverTransactionsAgainSoon", actions = ["sqs:ChangeMessageVisibility"], resources = [local.transactions_queue_arn] },
     { sid = "RefuseTransactions", actions = ["sqs:SendMessage"], resources = [local.transactions_dlq_arn] },
     { sid = "ReadAndSettleEvents", actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.events_table_arn] },
     { sid = "KeepAssets", actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.assets_table_arn] },

@@ -7,8 +7,11 @@ module "transactions_queue" {
   location                   = var.shared.location
   consumer_timeout_seconds   = local.record_timeout_seconds
   visibility_timeout_seconds = 6 * local.record_timeout_seconds
-  age_alarm_seconds          = 300
-  alarm_topic_arn            = var.shared.alarm_topic_arn
+  # Over 24 minutes: ledger-record asks for what failed after 5, 15, 45 and 135 seconds,
+  # and after that the visibility timeout is over each time.
+  max_receive_count = 12
+  age_alarm_seconds = 300
+  alarm_topic_arn   = var.shared.alarm_topic_arn
 }
 
 resource "aws_lambda_event_source_mapping" "transactions" {

@@ -253,6 +253,8 @@ pub(crate) enum Flow {
     TakeAgain,
     /// ledger-record makes a lease count.
     Record,
+    /// ledger-record has a message that failed delivered again soon.
+    DeliverAgainSoon,
     /// ledger-record puts a message away that names no event.
     RefuseMessage,
     /// ledger-deliver delivers what was given up.
@@ -394,6 +396,7 @@ const NEEDS: &str = "
     ledger-record      ReceiveTransactions    sqs:ReceiveMessage                       Receive       -
     ledger-record      ReceiveTransactions    sqs:DeleteMessage                        Receive       -
     ledger-record      ReceiveTransactions    sqs:GetQueueAttributes                   Receive       -
+    ledger-record      DeliverTransactionsAgainSoon sqs:ChangeMessageVisibility                DeliverAgainSoon NotSoon
     ledger-record      RefuseTransactions     sqs:SendMessage                          RefuseMessage NotAcknowledged
     ledger-record      ReadAndSettleEvents    dynamodb:GetItem                         Record        StoreDenied
     ledger-record      ReadAndSettleEvents    dynamodb:UpdateItem                      Record        StoreDenied
@@ -582,6 +585,7 @@ async fn run(twin: &Twin, role: &str, flow: Flow) -> Result<(), (String, String)
         | Flow::TakeWebhook
         | Flow::TakeAgain
         | Flow::Record
+        | Flow::DeliverAgainSoon
         | Flow::RefuseMessage
         | Flow::Redeliver
         | Flow::ShowAsset => panic!("{role} has no {flow:?}"),

@@ -18,6 +18,10 @@ use crate::ledger_world::{Answer, Ledger, Listening, OTHER, OWN, Receiver, Signe
 use crate::runtime_api::Function;
 use crate::twin::Twin;
 
+/// More than the five seconds after which a message is delivered again, and less
+/// than the minutes that it would be hidden else.
+const PATIENCE: Duration = Duration::from_secs(45);
+
 /// How a flow ended: `Err` holds the code, and what was said.
 type Ended = Result<(), (String, String)>;
 
@@ -93,6 +97,17 @@ pub(crate) async fn run(twin: &Twin, role: &str, flow: Flow) -> Ended {
             forget(world, leased).await;
             store(&ledger, leased).await;
             record(world, &function().await, leased).await
+        }
+        Flow::DeliverAgainSoon => {
+            let held = world.hold_messages_of("ledger-record").await;
+            forget(world, leased).await;
+            store(&ledger, leased).await;
+            // No node listens there.
+            let variables = [("LEDGER_NODE", "http://127.0.0.1:9")];
+            let function = Function::start_with(world, role, &url, &variables).await;
+            let ended = deliver_again_soon(world, &function, leased).await;
+            drop(held);
+            ended
         }
         Flow::RefuseMessage => refuse(world, &function().await).await,
         Flow::Redeliver => {
@@ -205,6 +220,36 @@ async fn record(world: &World, function: &Function, leased: &Leased) -> Ended {
             Err((said("ErrorCode"), said("ErrorMessage")))
         }
         letters => panic!("{} dead letters for one message", letters.len()),
+    }
+}
+
+/// Has ledger-record fail with a message, and waits until that is delivered again.
+async fn deliver_again_soon(world: &World, function: &Function, leased: &Leased) -> Ended {
+    let queue = &world.stack.ledger.queue_url;
+    let body = json!({"transaction_id": leased.lease.id}).to_string();
+    let send = world.sqs.send_message().queue_url(queue);
+    send.message_body(&body).send().await.unwrap();
+    let receive = async || {
+        let receive = world.sqs.receive_message().queue_url(queue);
+        // One that waited would go on after it was given up here.
+        let receive = receive.wait_time_seconds(0).visibility_timeout(600);
+        let received = receive.send().await.unwrap();
+        let message = received.messages.unwrap_or_default().pop()?;
+        assert_eq!(message.body(), Some(body.as_str()));
+        message.receipt_handle
+    };
+    let receipt = until("a message", SOON, receive).await;
+    let mut event = delivery(&body, 1);
+    event["Records"][0]["receiptHandle"] = receipt.as_str().into();
+    assert_eq!(function.invoke(&event).await.unwrap(), refused(&event));
+    let again = until("the message once more", SOON, receive);
+    let again = tokio::time::timeout(PATIENCE, again).await;
+    let receipt = again.as_ref().unwrap_or(&receipt);
+    let delete = world.sqs.delete_message().queue_url(queue);
+    delete.receipt_handle(receipt).send().await.unwrap();
+    match again {
+        Ok(_) => Ok(()),
+        Err(_) => Err(("NotSoon".to_owned(), String::new())),
     }
 }
 
