@@ -727,6 +727,45 @@ async fn a_subscriber_that_never_answers_or_late_holds_nobody_else_up() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_subscriber_that_was_removed_is_shown_and_can_be_forgotten() {
+    let world = World::shared().await;
+    let ledger = world.ledger().await;
+    let node = Node::start(&[]).await;
+    let receiver = Receiver::start().await;
+    receiver.answer_all(500);
+    let mut listening = Listening::new(&world, node.url());
+    listening.set(&json!({"retry_schedule": [86400]}));
+    let name = listening.tell(&ledger, &receiver, &json!({}));
+    let function = listening.function(&world).await;
+    function.begin("listen", &shift());
+    commit(&node.chain, &Person::new(), 3).await;
+    let feed = listening.feed(&world);
+    until("three to be kept", SOON, async || {
+        let kept = feed.deliveries.waiting(&name).await.unwrap();
+        (kept.len() == 3).then_some(())
+    })
+    .await;
+    function.kill();
+
+    let forget = ["forget", name.as_str()];
+    let (code, said) = command(&world, &listening, &forget).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.to_string().contains("is a subscriber"), "{said}");
+    listening.tell_nobody();
+    let (code, said) = command(&world, &listening, &["status"]).await;
+    assert_eq!((code, &said["unsubscribed"][&name]), (Some(1), &json!(3)));
+    let problems = said["problems"].as_array().unwrap();
+    assert!(problems.contains(&json!("unsubscribed")), "{said}");
+    let (code, said) = command(&world, &listening, &forget).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.to_string().contains("--yes"), "{said}");
+    let (code, said) = command(&world, &listening, &["forget", &name, "--yes"]).await;
+    assert_eq!((code, &said["forgotten"]), (Some(0), &json!(3)));
+    let (_, said) = command(&world, &listening, &["status"]).await;
+    assert_eq!(said["unsubscribed"].get(&name), None, "{said}");
+}
+
+#[tokio::test]
 async fn what_dynamodb_refuses_or_is_silent_about_is_neither_lost_nor_doubled() {
     let (mut twin, proxy) = Twin::behind_a_proxy("ledger-dynamodb").await;
     let node = Node::start(&[]).await;

@@ -447,6 +447,13 @@ impl Listening {
         self.variables.insert("LEDGER_SUBSCRIBERS".to_owned(), all);
     }
 
+    /// Takes every subscriber out.
+    pub(crate) fn tell_nobody(&mut self) {
+        self.subscribers.clear();
+        self.variables
+            .insert("LEDGER_SUBSCRIBERS".to_owned(), "[]".to_owned());
+    }
+
     /// Changes how it listens: members of `LEDGER_LISTEN`.
     pub(crate) fn set(&mut self, changes: &Value) {
         let settings = self.variables.get_mut("LEDGER_LISTEN").unwrap();
