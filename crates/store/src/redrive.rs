@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::{from_item, to_attribute_value};
 
 use crate::error::made;
+use crate::item::{get, number, text};
 use crate::{Moment, StoreError};
 
 const FINGERPRINT: &str = "fingerprint";
@@ -184,19 +185,8 @@ impl Ledger {
 
     /// What is known of a letter.
     pub async fn load(&self, fingerprint: &Fingerprint) -> Result<Option<Entry>, StoreError> {
-        let reply = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key(FINGERPRINT, text(fingerprint.as_str()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        reply
-            .item
-            .map(from_item)
-            .transpose()
-            .map_err(StoreError::Item)
+        let key = [(FINGERPRINT, text(fingerprint.as_str()))];
+        get(&self.client, &self.table, key).await
     }
 
     /// Counts a redrive of a letter that lies in `queue`, where `limit` allows
@@ -424,14 +414,6 @@ impl Ledger {
             .expression_attribute_values(":message_id", text(&seen.message_id));
         made(delete.send().await)
     }
-}
-
-fn text(value: &str) -> AttributeValue {
-    AttributeValue::S(value.to_owned())
-}
-
-fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }
 
 fn value(value: &impl Serialize) -> Result<AttributeValue, StoreError> {

@@ -11,6 +11,7 @@ use serde_dynamo::{from_item, to_item};
 use serde_json::Value;
 
 use crate::StoreError;
+use crate::item::{get, text};
 
 const RIDE_ID: &str = "RideId";
 
@@ -85,19 +86,7 @@ impl Rides {
 
     /// The ride with this id.
     pub async fn get(&self, id: &RideId) -> Result<Option<Ride>, StoreError> {
-        let reply = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key(RIDE_ID, AttributeValue::S(id.to_string()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        reply
-            .item
-            .map(from_item)
-            .transpose()
-            .map_err(StoreError::Item)
+        get(&self.client, &self.table, [(RIDE_ID, text(id))]).await
     }
 }
 

@@ -85,7 +85,7 @@ impl Locks {
             .expression_attribute_values(":fee_balance", text(&seen.fee_balance))
             .expression_attribute_values(":sequence", number(seen.sequence))
             .expression_attribute_values(":height", number(seen.height))
-            .expression_attribute_values(":time", text(seen.observed_time.to_string()))
+            .expression_attribute_values(":time", text(seen.observed_time))
             .send()
             .await?;
         Ok(())
@@ -108,7 +108,7 @@ impl Locks {
             .expression_attribute_names("#value", "Value")
             .expression_attribute_values(":code", text(code))
             .expression_attribute_values(":reason", text(reason))
-            .expression_attribute_values(":now", text(Moment::from(Timestamp::now()).to_string()))
+            .expression_attribute_values(":now", text(Moment::from(Timestamp::now())))
             .send()
             .await?;
         Ok(())

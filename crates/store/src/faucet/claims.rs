@@ -10,8 +10,8 @@ use offchain_faucet::{ClaimStatus, Waiting};
 use serde::{Deserialize, Serialize};
 use serde_dynamo::{from_item, to_item};
 
-use super::{number, text};
 use crate::error::made;
+use crate::item::{get, number, text};
 use crate::{Moment, StoreError};
 
 /// The sparse index of the claims that wait.
@@ -139,19 +139,7 @@ impl Claims {
 
     /// The claim with this id, read consistently.
     pub async fn get(&self, id: &str) -> Result<Option<Claim>, StoreError> {
-        let reply = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("claim_id", text(id))
-            .consistent_read(true)
-            .send()
-            .await?;
-        reply
-            .item
-            .map(from_item)
-            .transpose()
-            .map_err(StoreError::Item)
+        get(&self.client, &self.table, [("claim_id", text(id))]).await
     }
 
     /// Claims that wait, the oldest first, at most `limit`. The index may be a
@@ -202,7 +190,7 @@ impl Claims {
                 "#status = :queued AND (attribute_not_exists(reason) OR reason <> :reason)",
             )
             .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":queued", text(ClaimStatus::Queued.to_string()))
+            .expression_attribute_values(":queued", text(ClaimStatus::Queued))
             .expression_attribute_values(":reason", text(reason))
             .send()
             .await;
@@ -230,8 +218,8 @@ impl Claims {
             .expression_attribute_names("#sequence", "sequence")
             .expression_attribute_names("#hash", "hash")
             .expression_attribute_names("#open", "open")
-            .expression_attribute_values(":queued", text(ClaimStatus::Queued.to_string()))
-            .expression_attribute_values(":sent", text(ClaimStatus::Sent.to_string()))
+            .expression_attribute_values(":queued", text(ClaimStatus::Queued))
+            .expression_attribute_values(":sent", text(ClaimStatus::Sent))
             .expression_attribute_values(":sequence", number(sequence))
             .expression_attribute_values(":hash", text(hash))
             .expression_attribute_values(":now", now())
@@ -254,9 +242,9 @@ impl Claims {
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#sequence", "sequence")
             .expression_attribute_values(":sequence", number(sequence))
-            .expression_attribute_values(":sent", text(ClaimStatus::Sent.to_string()))
-            .expression_attribute_values(":committed", text(ClaimStatus::Committed.to_string()))
-            .expression_attribute_values(":status", text(fate.status().to_string()));
+            .expression_attribute_values(":sent", text(ClaimStatus::Sent))
+            .expression_attribute_values(":committed", text(ClaimStatus::Committed))
+            .expression_attribute_values(":status", text(fate.status()));
         let expression = match fate {
             Fate::Committed { hash, height } | Fate::Paid { hash, height } => {
                 update = update
@@ -298,8 +286,8 @@ impl Claims {
             )
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#open", "open")
-            .expression_attribute_values(":was", text(claim.status.to_string()))
-            .expression_attribute_values(":status", text(status.to_string()))
+            .expression_attribute_values(":was", text(claim.status))
+            .expression_attribute_values(":status", text(status))
             .expression_attribute_values(":reason", text(reason))
             .expression_attribute_values(":now", now());
         let condition = match claim.sequence {
@@ -339,5 +327,5 @@ impl Fate<'_> {
 }
 
 fn now() -> AttributeValue {
-    text(Moment::from(Timestamp::now()).to_string())
+    text(Moment::from(Timestamp::now()))
 }

@@ -16,9 +16,10 @@ use offchain_faucet::{Gcra, Judgement};
 use serde::Deserialize;
 use serde_dynamo::from_item;
 
-use super::{Claim, number, text};
+use super::Claim;
 use crate::StoreError;
 use crate::error::made;
+use crate::item::{number, text};
 
 /// How often a throttle that others write at the same moment is tried.
 const TRIES: u32 = 8;

@@ -14,5 +14,3 @@ pub use claims::{Claim, Claims, Fate, Given, OpenClaim};
 pub use limits::Limits;
 pub use payouts::{Payout, PayoutVersion, Payouts, StoreOutcome, Transferred};
 pub use reserve::{Counted, Desk, Refusal, Reservation, Reserved};
-
-use crate::item::{number, text};

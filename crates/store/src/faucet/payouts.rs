@@ -9,10 +9,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 use offchain_faucet::PayoutStatus;
 use serde::{Deserialize, Serialize};
-use serde_dynamo::{from_item, from_items, to_attribute_value, to_item};
+use serde_dynamo::{from_items, to_attribute_value, to_item};
 
-use super::{Claims, Lease, LockError, Locks, number, text};
+use super::{Claims, Lease, LockError, Locks};
 use crate::error::made;
+use crate::item::{get, number, text};
 use crate::transact::transact;
 use crate::{Moment, StoreError};
 
@@ -180,7 +181,7 @@ impl Payouts {
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#open", "open")
             .expression_attribute_values(":version", AttributeValue::L(vec![version]))
-            .expression_attribute_values(":signed", text(PayoutStatus::Signed.to_string()))
+            .expression_attribute_values(":signed", text(PayoutStatus::Signed))
             .expression_attribute_values(":no", AttributeValue::Bool(false))
             .expression_attribute_values(":now", now())
             .expression_attribute_values(":count", number(payout.versions.len()))
@@ -242,20 +243,8 @@ impl Payouts {
 
     /// A payout, read consistently.
     pub async fn get(&self, account: &str, sequence: u64) -> Result<Option<Payout>, StoreError> {
-        let reply = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("account", text(account))
-            .key("sequence", number(sequence))
-            .consistent_read(true)
-            .send()
-            .await?;
-        reply
-            .item
-            .map(from_item)
-            .transpose()
-            .map_err(StoreError::Item)
+        let key = [("account", text(account)), ("sequence", number(sequence))];
+        get(&self.client, &self.table, key).await
     }
 
     /// The newest payouts of an account, read consistently, the oldest of them
@@ -331,7 +320,7 @@ impl Payouts {
             .condition_expression("attribute_exists(#open) AND size(versions) = :count")
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#open", "open")
-            .expression_attribute_values(":status", text(payout.status.to_string()))
+            .expression_attribute_values(":status", text(payout.status))
             .expression_attribute_values(":wants", AttributeValue::Bool(payout.wants_version))
             .expression_attribute_values(":count", number(payout.versions.len()))
             .expression_attribute_values(":now", now());
@@ -363,5 +352,5 @@ impl Payouts {
 }
 
 fn now() -> AttributeValue {
-    text(Moment::from(Timestamp::now()).to_string())
+    text(Moment::from(Timestamp::now()))
 }

@@ -2,11 +2,11 @@
 //! once and never changed, so that an old bundle verifies for ever.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
-use serde_dynamo::{from_item, from_items, to_item};
+use serde_dynamo::{from_items, to_item};
 
 use crate::error::made;
+use crate::item::{get, number, text};
 use crate::{Moment, StoreError};
 
 /// A public key, and from when it signs.
@@ -90,7 +90,7 @@ impl KeyEpochs {
         let page = self
             .newest_first()
             .filter_expression("active_from <= :time")
-            .expression_attribute_values(":time", AttributeValue::S(time.to_string()))
+            .expression_attribute_values(":time", text(time))
             .send()
             .await?;
         let epochs: Vec<KeyEpoch> =
@@ -100,20 +100,8 @@ impl KeyEpochs {
 
     /// One epoch by its number.
     pub async fn get(&self, epoch: u64) -> Result<Option<KeyEpoch>, StoreError> {
-        let reply = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("key_set", AttributeValue::S(self.set.to_owned()))
-            .key("epoch", AttributeValue::N(epoch.to_string()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        reply
-            .item
-            .map(from_item)
-            .transpose()
-            .map_err(StoreError::Item)
+        let key = [("key_set", text(self.set)), ("epoch", number(epoch))];
+        get(&self.client, &self.table, key).await
     }
 
     /// Publishes an epoch whose number is free; `false` where it is taken.
@@ -139,7 +127,7 @@ impl KeyEpochs {
             .query()
             .table_name(&self.table)
             .key_condition_expression("key_set = :set")
-            .expression_attribute_values(":set", AttributeValue::S(self.set.to_owned()))
+            .expression_attribute_values(":set", text(self.set))
             .scan_index_forward(false)
             .consistent_read(true)
     }

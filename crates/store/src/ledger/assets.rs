@@ -9,10 +9,9 @@ use offchain_ledger::{Asset, Change, DriverChange, Id, Operation, PublicKey, Rec
 use serde::{Deserialize, Serialize};
 use serde_dynamo::to_attribute_value;
 
-use super::events::id;
 use super::{EventItem, Events};
 use crate::error::made;
-use crate::item::{number, text};
+use crate::item::{get, number, text};
 use crate::transact::transact;
 use crate::{Moment, StoreError, clock};
 
@@ -93,7 +92,7 @@ impl Assets {
 
     /// An asset.
     pub async fn asset(&self, asset: &Id) -> Result<Option<AssetItem>, StoreError> {
-        super::get(&self.client, &self.assets, "asset_id", asset).await
+        get(&self.client, &self.assets, [("asset_id", text(asset))]).await
     }
 
     /// Assets, in no order, until there are `limit` of them, and whether there
@@ -104,7 +103,8 @@ impl Assets {
 
     /// A driver; nothing is known of one who never leased.
     pub async fn driver(&self, driver: &PublicKey) -> Result<Driver, StoreError> {
-        let known = super::get(&self.client, &self.drivers, "public_key", driver).await?;
+        let key = [("public_key", text(driver))];
+        let known = get(&self.client, &self.drivers, key).await?;
         Ok(known.unwrap_or_default())
     }
 
@@ -141,9 +141,7 @@ impl Assets {
         transaction: &Transaction,
         now: &str,
     ) -> Result<TransactWriteItem, StoreError> {
-        let keys = |keys: BTreeSet<&PublicKey>| {
-            AttributeValue::L(keys.iter().map(|key| text(key.to_string())).collect())
-        };
+        let keys = |keys: BTreeSet<&PublicKey>| AttributeValue::L(keys.iter().map(text).collect());
         let from = transaction
             .inputs
             .iter()
@@ -154,7 +152,7 @@ impl Assets {
             .flat_map(|output| &output.public_keys);
         let update = Update::builder()
             .table_name(self.events.table())
-            .key("transaction_id", id(&event.event.transaction_id))
+            .key("transaction_id", text(&event.event.transaction_id))
             .update_expression(
                 "SET #status = :recorded, recorded_time = :now, operation = :operation, \
                  #from = :from, #to = :to REMOVE reason",
@@ -189,7 +187,7 @@ impl Assets {
     ) -> Result<TransactWriteItem, StoreError> {
         let mut update = Update::builder()
             .table_name(&self.assets)
-            .key("asset_id", id(&asset.asset_id))
+            .key("asset_id", text(&asset.asset_id))
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":next", number(version + 1))
             .expression_attribute_values(":now", text(now))
@@ -208,7 +206,7 @@ impl Assets {
         update = match asset.driver() {
             Some(driver) => update
                 .update_expression(format!("{set}, driver = :driver REMOVE premium"))
-                .expression_attribute_values(":driver", text(driver.to_string())),
+                .expression_attribute_values(":driver", text(driver)),
             None => update.update_expression(format!("{set} REMOVE driver, premium")),
         };
         let update = update.build().map_err(StoreError::unbuilt)?;
@@ -233,7 +231,7 @@ impl Assets {
         ]);
         let mut update = Update::builder()
             .table_name(&self.drivers)
-            .key("public_key", text(driver.to_string()))
+            .key("public_key", text(driver))
             .expression_attribute_names("#version", "version");
         for (name, count) in counts {
             update = update.expression_attribute_values(name, number(count));
@@ -268,13 +266,13 @@ impl Assets {
             .client
             .update_item()
             .table_name(&self.assets)
-            .key("asset_id", id(asset))
+            .key("asset_id", text(asset))
             .update_expression("SET premium = :premium")
             .condition_expression(
                 "driver = :driver AND (attribute_not_exists(premium) \
                  OR premium.driver_version < :version)",
             )
-            .expression_attribute_values(":driver", text(driver.to_string()))
+            .expression_attribute_values(":driver", text(driver))
             .expression_attribute_values(":version", number(premium.driver_version))
             .expression_attribute_values(
                 ":premium",

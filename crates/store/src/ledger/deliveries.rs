@@ -120,7 +120,7 @@ impl Deliveries {
             .update_expression("SET attempts = :attempts, next_attempt = :next, reason = :reason")
             .condition_expression("attribute_exists(subscriber)")
             .expression_attribute_values(":attempts", number(delivery.attempts))
-            .expression_attribute_values(":next", text(delivery.next_attempt.to_string()))
+            .expression_attribute_values(":next", text(delivery.next_attempt))
             .expression_attribute_values(
                 ":reason",
                 text(delivery.reason.as_deref().unwrap_or_default()),

@@ -2,14 +2,13 @@
 //! is delivered, and what became of it.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use offchain_ledger::{Event, Id, PublicKey};
 use serde::{Deserialize, Serialize};
 use serde_dynamo::{from_items, to_item};
 
 use crate::error::made;
-use crate::item::{number, text};
+use crate::item::{get, number, text};
 use crate::{Moment, StoreError};
 
 /// The index of an asset's events, by their position in the chain.
@@ -144,7 +143,7 @@ impl Events {
             .client
             .update_item()
             .table_name(&self.table)
-            .key("transaction_id", id(&item.event.transaction_id))
+            .key("transaction_id", text(&item.event.transaction_id))
             .update_expression("SET webhook_timestamp = :time")
             .condition_expression("webhook_timestamp < :time")
             .expression_attribute_values(":time", number(item.webhook_timestamp))
@@ -161,7 +160,8 @@ impl Events {
 
     /// An event.
     pub async fn load(&self, transaction: &Id) -> Result<Option<EventItem>, StoreError> {
-        super::get(&self.client, &self.table, "transaction_id", transaction).await
+        let key = [("transaction_id", text(transaction))];
+        get(&self.client, &self.table, key).await
     }
 
     /// Notes that an event's transaction cannot count. False where it does.
@@ -170,7 +170,7 @@ impl Events {
             .client
             .update_item()
             .table_name(&self.table)
-            .key("transaction_id", id(transaction))
+            .key("transaction_id", text(transaction))
             .update_expression("SET #status = :rejected, reason = :code")
             .condition_expression("#status <> :recorded")
             .expression_attribute_names("#status", "status")
@@ -195,7 +195,7 @@ impl Events {
             .query()
             .table_name(&self.table)
             .index_name(BY_ASSET)
-            .expression_attribute_values(":asset", id(asset))
+            .expression_attribute_values(":asset", text(asset))
             .scan_index_forward(false)
             .limit(limit.cast_signed());
         query = match after {
@@ -216,8 +216,4 @@ impl Events {
     pub async fn scan(&self, limit: usize) -> Result<(Vec<EventItem>, bool), StoreError> {
         super::scan(&self.client, &self.table, limit).await
     }
-}
-
-pub(super) fn id(id: &Id) -> AttributeValue {
-    text(id.to_string())
 }

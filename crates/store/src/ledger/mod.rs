@@ -15,31 +15,9 @@ pub use events::{EventItem, EventStatus, Events, Stored};
 
 use aws_sdk_dynamodb::Client;
 use serde::de::DeserializeOwned;
-use serde_dynamo::{from_item, from_items};
+use serde_dynamo::from_items;
 
 use crate::StoreError;
-use crate::item::text;
-
-/// An item as it is now, if it is there.
-async fn get<T: DeserializeOwned>(
-    client: &Client,
-    table: &str,
-    key: &str,
-    value: impl ToString,
-) -> Result<Option<T>, StoreError> {
-    let reply = client
-        .get_item()
-        .table_name(table)
-        .key(key, text(value.to_string()))
-        .consistent_read(true)
-        .send()
-        .await?;
-    reply
-        .item
-        .map(from_item)
-        .transpose()
-        .map_err(StoreError::Item)
-}
 
 /// Reads a table from its start until it has `limit` items: those, and whether
 /// there are more.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_dynamo::{from_item, to_item};
 
 use crate::error::made;
+use crate::item::{get, number, text};
 use crate::{Moment, StoreError};
 
 const FEED: &str = "feed";
@@ -132,10 +133,7 @@ impl Readings {
     }
 
     async fn insert(&self, mut item: Item, expiration: i64) -> Result<bool, StoreError> {
-        item.insert(
-            EXPIRATION.to_owned(),
-            AttributeValue::N(expiration.to_string()),
-        );
+        item.insert(EXPIRATION.to_owned(), number(expiration));
         let outcome = self
             .client
             .put_item()
@@ -253,20 +251,8 @@ impl Readings {
         struct Progress {
             swept_until: Slot,
         }
-        let reply = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key(FEED, text(SWEEP))
-            .key(SLOT, text(feed.as_str()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        let progress: Option<Progress> = reply
-            .item
-            .map(from_item)
-            .transpose()
-            .map_err(StoreError::Item)?;
+        let key = [(FEED, text(SWEEP)), (SLOT, text(feed.as_str()))];
+        let progress: Option<Progress> = get(&self.client, &self.table, key).await?;
         Ok(progress.map(|progress| progress.swept_until))
     }
 
@@ -279,9 +265,9 @@ impl Readings {
             .table_name(&self.table)
             .item(FEED, text(SWEEP))
             .item(SLOT, text(feed.as_str()))
-            .item(SWEPT_UNTIL, text(&until.to_string()))
+            .item(SWEPT_UNTIL, text(until))
             .condition_expression("attribute_not_exists(swept_until) OR swept_until < :until")
-            .expression_attribute_values(":until", text(&until.to_string()))
+            .expression_attribute_values(":until", text(until))
             .send()
             .await;
         made(outcome)
@@ -295,13 +281,9 @@ impl Readings {
             .table_name(&self.table)
             .key_condition_expression("feed = :feed AND slot BETWEEN :from AND :last")
             .expression_attribute_values(":feed", text(feed.as_str()))
-            .expression_attribute_values(":from", text(&from.to_string()))
-            .expression_attribute_values(":last", text(&last.to_string()))
+            .expression_attribute_values(":from", text(from))
+            .expression_attribute_values(":last", text(last))
     }
-}
-
-fn text(value: &str) -> AttributeValue {
-    AttributeValue::S(value.to_owned())
 }
 
 fn record(item: Item) -> Result<Record, StoreError> {

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
 use offchain_vrf::ProofBundle;
 use serde::{Deserialize, Serialize};
 use serde_dynamo::{from_item, from_items, to_item};
 
 use super::{FulfilItem, Record, RequestItem};
 use crate::error::made;
+use crate::item::{number, text};
 use crate::{Moment, StoreError};
 
 const REQUEST: &str = "request";
@@ -121,7 +121,7 @@ impl Requests {
             .query()
             .table_name(&self.table)
             .key_condition_expression("unique_identifier = :id")
-            .expression_attribute_values(":id", AttributeValue::S(id.to_owned()))
+            .expression_attribute_values(":id", text(id))
             .consistent_read(true)
             .send()
             .await?;
@@ -153,11 +153,11 @@ impl Requests {
             .client
             .put_item()
             .table_name(&self.table)
-            .item("unique_identifier", AttributeValue::S(id.to_owned()))
-            .item("action", AttributeValue::S(FULFIL.to_owned()))
-            .item("received_time", AttributeValue::S(received.to_string()))
-            .item("failed_fulfill_attempts", AttributeValue::N("0".to_owned()))
-            .item("expiration", AttributeValue::N(expiration.to_string()))
+            .item("unique_identifier", text(id))
+            .item("action", text(FULFIL))
+            .item("received_time", text(received))
+            .item("failed_fulfill_attempts", number(0))
+            .item("expiration", number(expiration))
             .condition_expression("attribute_not_exists(unique_identifier)")
             .send()
             .await;
@@ -170,7 +170,7 @@ impl Requests {
             .update(id, FULFIL)
             .update_expression("SET observed_height = :height")
             .condition_expression("attribute_exists(unique_identifier)")
-            .expression_attribute_values(":height", AttributeValue::N(height.to_string()));
+            .expression_attribute_values(":height", number(height));
         apply(update).await.map(drop)
     }
 
@@ -183,19 +183,15 @@ impl Requests {
             .condition_expression(format!(
                 "{STILL_PENDING} AND failed_fulfill_attempts = :seen"
             ))
-            .expression_attribute_values(
-                ":next",
-                AttributeValue::N(seen.saturating_add(1).to_string()),
-            )
-            .expression_attribute_values(":seen", AttributeValue::N(seen.to_string()))
-            .expression_attribute_values(":code", AttributeValue::S(code.to_owned()));
+            .expression_attribute_values(":next", number(seen.saturating_add(1)))
+            .expression_attribute_values(":seen", number(seen))
+            .expression_attribute_values(":code", text(code));
         apply(update).await.map(drop)
     }
 
     /// Writes the value and its proof; `false` where the request was closed before.
     pub async fn fulfil(&self, id: &str, proved: &Proved<'_>) -> Result<bool, StoreError> {
         let bundle = proved.bundle;
-        let text = AttributeValue::S;
         let update = self
             .update(id, FULFIL)
             .update_expression(
@@ -205,22 +201,16 @@ impl Requests {
                  expiration = :expiration REMOVE last_error",
             )
             .condition_expression(STILL_PENDING)
-            .expression_attribute_values(":value", AttributeValue::N(bundle.value.to_string()))
-            .expression_attribute_values(":at", text(proved.at.to_string()))
-            .expression_attribute_values(":suite", text(bundle.suite.to_string()))
+            .expression_attribute_values(":value", number(bundle.value))
+            .expression_attribute_values(":at", text(proved.at))
+            .expression_attribute_values(":suite", text(bundle.suite))
             .expression_attribute_values(":key", text(hex::encode(&bundle.public_key)))
             .expression_attribute_values(":proof", text(hex::encode(&bundle.proof)))
             .expression_attribute_values(":beta", text(hex::encode(&bundle.beta)))
-            .expression_attribute_values(":epoch", AttributeValue::N(proved.key_epoch.to_string()))
-            .expression_attribute_values(":failed", AttributeValue::N(proved.failed.to_string()))
-            .expression_attribute_values(
-                ":attempts",
-                AttributeValue::N(proved.failed.saturating_add(1).to_string()),
-            )
-            .expression_attribute_values(
-                ":expiration",
-                AttributeValue::N(proved.expiration.to_string()),
-            );
+            .expression_attribute_values(":epoch", number(proved.key_epoch))
+            .expression_attribute_values(":failed", number(proved.failed))
+            .expression_attribute_values(":attempts", number(proved.failed.saturating_add(1)))
+            .expression_attribute_values(":expiration", number(proved.expiration));
         apply(update).await
     }
 
@@ -238,9 +228,9 @@ impl Requests {
                 "SET expired_time = :at, expired_reason = :reason, expiration = :expiration",
             )
             .condition_expression(STILL_PENDING)
-            .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
-            .expression_attribute_values(":reason", AttributeValue::S(reason.to_owned()))
-            .expression_attribute_values(":expiration", AttributeValue::N(expiration.to_string()));
+            .expression_attribute_values(":at", text(at))
+            .expression_attribute_values(":reason", text(reason))
+            .expression_attribute_values(":expiration", number(expiration));
         apply(update).await
     }
 
@@ -265,8 +255,8 @@ impl Requests {
             .index_name(OPEN_REQUESTS)
             .key_condition_expression("#open = :open AND deadline < :time")
             .expression_attribute_names("#open", OPEN)
-            .expression_attribute_values(":open", AttributeValue::S(OPEN.to_owned()))
-            .expression_attribute_values(":time", AttributeValue::S(time.to_string()))
+            .expression_attribute_values(":open", text(OPEN))
+            .expression_attribute_values(":time", text(time))
             .limit(limit)
             .send()
             .await?;
@@ -316,8 +306,8 @@ impl Requests {
         self.client
             .update_item()
             .table_name(&self.table)
-            .key("unique_identifier", AttributeValue::S(id.to_owned()))
-            .key("action", AttributeValue::S(action.to_owned()))
+            .key("unique_identifier", text(id))
+            .key("action", text(action))
     }
 }
 
