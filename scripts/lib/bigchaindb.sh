@@ -80,48 +80,22 @@ keep_or_choose_port() {
 }
 
 launch_ledger_node() {
-  local log=$LOG_DIR/ledger.log pid tenths=600
-  if [[ -f $log ]]; then mv "$log" "$log.1"; fi
-  nohup "$LEDGER_PYTHON" "$ROOT/scripts/lib/bigchaindb_node.py" \
+  start_daemon "$STACK_DIR/ledger.pid" "$LEDGER_PYTHON" "$ROOT/scripts/lib/bigchaindb_node.py" \
     --port "$(ledger_node_port)" --stream-port "$(ledger_stream_port)" \
-    --block-seconds "$LEDGER_BLOCK_SECONDS" --data "$STACK_DIR/ledger" \
-    >"$log" 2>&1 </dev/null &
-  pid=$!
-  disown
-  remember_process "$STACK_DIR/ledger.pid" "$pid"
-  until ledger_node_ready; do
-    if ! kill -0 "$pid" 2>/dev/null || ((tenths-- == 0)); then
-      tail -n 20 "$log"
-      stop_process "$pid" 1
-      return 1
-    fi
-    sleep 0.1
-  done
+    --block-seconds "$LEDGER_BLOCK_SECONDS" --data "$STACK_DIR/ledger"
+  await_daemon "$STACK_DIR/ledger.pid" 60 ledger_node_ready
 }
 
-ledger_node_stop() {
-  local pid
-  if pid=$(ledger_node_pid); then stop_process "$pid" 20; fi
-  rm -f "$STACK_DIR/ledger.pid"
-}
+ledger_node_stop() { stop_daemon "$STACK_DIR/ledger.pid" 20; }
 
 fleet_pid() { process_of "$STACK_DIR/fleet.pid"; }
 
 # A small fleet of leased cars, which trades on the node until fleet_stop. Its cars are
 # the same after each start: they follow from the seed.
 fleet_start() {
-  local log=$LOG_DIR/fleet.log pid
   if fleet_pid >/dev/null; then return; fi
-  if [[ -f $log ]]; then mv "$log" "$log.1"; fi
-  nohup nice "$LEDGER_PYTHON" "$ROOT/scripts/lib/fleet.py" --node "$(ledger_node_url)" \
-    --seed "$STACK_NAME" --seconds-between "${FLEET_SECONDS:-5}" >"$log" 2>&1 </dev/null &
-  pid=$!
-  disown
-  remember_process "$STACK_DIR/fleet.pid" "$pid"
+  start_daemon "$STACK_DIR/fleet.pid" nice "$LEDGER_PYTHON" "$ROOT/scripts/lib/fleet.py" \
+    --node "$(ledger_node_url)" --seed "$STACK_NAME" --seconds-between "${FLEET_SECONDS:-5}"
 }
 
-fleet_stop() {
-  local pid
-  if pid=$(fleet_pid); then stop_process "$pid" 5; fi
-  rm -f "$STACK_DIR/fleet.pid"
-}
+fleet_stop() { stop_daemon "$STACK_DIR/fleet.pid" 5; }

@@ -51,30 +51,14 @@ chain_start() {
 }
 
 launch_chain() {
-  local log=$LOG_DIR/chain.log pid tenths=300
   local options=(--host 127.0.0.1 --port "$(chain_port)" --chain-id "$CHAIN_ID" --no-cors
     # No accounts with well-known keys, and nothing of older states in the user's home.
     --accounts 0 --prune-history 256
     --state "$STACK_DIR/chain.json" --state-interval 1)
   if [[ -n ${CHAIN_BLOCK_SECONDS:-} ]]; then options+=(--block-time "$CHAIN_BLOCK_SECONDS"); fi
-  if [[ -f $log ]]; then mv "$log" "$log.1"; fi
-  nohup "$ANVIL" "${options[@]}" >"$log" 2>&1 </dev/null &
-  pid=$!
-  disown
-  remember_process "$STACK_DIR/chain.pid" "$pid"
-  until chain_ready; do
-    if ! kill -0 "$pid" 2>/dev/null || ((tenths-- == 0)); then
-      tail -n 20 "$log"
-      stop_process "$pid" 1
-      return 1
-    fi
-    sleep 0.1
-  done
+  start_daemon "$STACK_DIR/chain.pid" "$ANVIL" "${options[@]}"
+  await_daemon "$STACK_DIR/chain.pid" 30 chain_ready
 }
 
 # Asks it to end, upon which it writes its state.
-chain_stop() {
-  local pid
-  if pid=$(chain_pid); then stop_process "$pid" 20; fi
-  rm -f "$STACK_DIR/chain.pid"
-}
+chain_stop() { stop_daemon "$STACK_DIR/chain.pid" 20; }

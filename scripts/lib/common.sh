@@ -150,6 +150,43 @@ stop_process() {
   done
 }
 
+# start_daemon PIDFILE COMMAND...: a program that outlives this script. What it says is
+# in $LOG_DIR, in a .log of the file's name; in .log.1, what the one before said.
+start_daemon() {
+  local file=$1 log pid
+  log=$(daemon_log "$file")
+  shift
+  if [[ -f $log ]]; then mv "$log" "$log.1"; fi
+  nohup "$@" >"$log" 2>&1 </dev/null &
+  pid=$!
+  disown
+  remember_process "$file" "$pid"
+}
+
+daemon_log() { printf '%s/%s.log\n' "$LOG_DIR" "$(basename "$1" .pid)"; }
+
+# await_daemon PIDFILE SECONDS COMMAND...: waits until COMMAND succeeds. A program that
+# ends before, or takes longer, is stopped, and the end of its log shown.
+await_daemon() {
+  local file=$1 tenths=$(($2 * 10)) pid
+  shift 2
+  until "$@"; do
+    if ! pid=$(process_of "$file") || ((tenths-- == 0)); then
+      tail -n 20 "$(daemon_log "$file")"
+      if [[ -n $pid ]]; then stop_process "$pid" 1; fi
+      return 1
+    fi
+    sleep 0.1
+  done
+}
+
+# stop_daemon PIDFILE SECONDS: where it runs.
+stop_daemon() {
+  local pid
+  if pid=$(process_of "$1"); then stop_process "$pid" "$2"; fi
+  rm -f "$1"
+}
+
 port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }

@@ -82,21 +82,9 @@ emulator_start() {
 }
 
 launch_emulator() {
-  local log=$LOG_DIR/emulator.log pid tenths=300
-  if [[ -f $log ]]; then mv "$log" "$log.1"; fi
-  nohup "$ROOT/.venv/bin/python" "$ROOT/scripts/lib/emulator.py" --port "$STACK_PORT" --dir "$STACK_DIR" \
-    >"$log" 2>&1 </dev/null &
-  pid=$!
-  disown
-  remember_process "$STACK_DIR/emulator.pid" "$pid"
-  until stack_healthy; do
-    if ! kill -0 "$pid" 2>/dev/null || ((tenths-- == 0)); then
-      tail -n 20 "$log"
-      stop_process "$pid" 1
-      return 1
-    fi
-    sleep 0.1
-  done
+  start_daemon "$STACK_DIR/emulator.pid" "$ROOT/.venv/bin/python" "$ROOT/scripts/lib/emulator.py" \
+    --port "$STACK_PORT" --dir "$STACK_DIR"
+  await_daemon "$STACK_DIR/emulator.pid" 30 stack_healthy
 }
 
 # Functions run as children of the emulator; those of a killed one are orphans.
@@ -107,9 +95,7 @@ stop_functions() {
 
 # Stops what stack_start started, and nothing else.
 stack_stop() {
-  local pid
-  if pid=$(stack_pid); then stop_process "$pid" 20; fi
-  rm -f "$STACK_DIR/emulator.pid"
+  stop_daemon "$STACK_DIR/emulator.pid" 20
   stop_functions
   chain_stop
   fleet_stop

@@ -277,12 +277,12 @@ run "a_queue_takes_messages_from_this_rule_alone" {
   }
 
   assert {
-    condition     = aws_cloudwatch_event_rule.executions_ended_badly.name == "offchain-faucet-executions-ended-badly"
+    condition     = module.failed_executions.rule.name == "offchain-faucet-executions-ended-badly"
     error_message = "The rule's name must be the one the queue policies name."
   }
 
   assert {
-    condition = jsondecode(aws_cloudwatch_event_rule.executions_ended_badly.event_pattern) == {
+    condition = jsondecode(module.failed_executions.rule.pattern) == {
       source      = ["aws.states"]
       detail-type = ["Step Functions Execution Status Change"]
       detail = {
@@ -290,7 +290,7 @@ run "a_queue_takes_messages_from_this_rule_alone" {
         status          = ["FAILED", "TIMED_OUT", "ABORTED"]
       }
     }
-    error_message = "The rule matches: ${aws_cloudwatch_event_rule.executions_ended_badly.event_pattern}"
+    error_message = "The rule matches: ${module.failed_executions.rule.pattern}"
   }
 
   assert {
@@ -376,8 +376,8 @@ run "nothing_undeliverable_is_dropped" {
 
   assert {
     condition = (
-      aws_cloudwatch_event_target.executions_dlq.arn == "arn:aws:sqs:us-east-1:123456789012:offchain-faucet-executions-dlq" &&
-      aws_cloudwatch_event_target.executions_dlq.dead_letter_config[0].arn == "arn:aws:sqs:us-east-1:123456789012:offchain-faucet-schedules-dlq"
+      module.failed_executions.queue_arns.dead_letters == "arn:aws:sqs:us-east-1:123456789012:offchain-faucet-executions-dlq" &&
+      module.failed_executions.queue_arns.undelivered == "arn:aws:sqs:us-east-1:123456789012:offchain-faucet-schedules-dlq"
     )
     error_message = "An event that the rule cannot deliver must be kept."
   }
@@ -761,12 +761,12 @@ run "the_dashboard_shows_the_account_and_its_claims" {
   }
 
   assert {
-    condition = aws_cloudwatch_dashboard.this.dashboard_name == "offchain-faucet" && toset([
-      for metric in flatten([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [
+    condition = module.dashboard.name == "offchain-faucet" && toset([
+      for metric in flatten([for widget in jsondecode(module.dashboard.body).widgets : [
         for metric in widget.properties.metrics : metric[1] if metric[0] == "offchain/faucet" && try(slice(metric, 2, 6), null) == ["Suite", "offchain", "Network", "sepolia"]
       ]]) : metric
     ]) == toset(["Balance", "Broken", "OldestUnpaidSeconds", "OpenPayouts", "SpentToday", "WaitingClaims"])
-    error_message = "The dashboard must show what the sweep counts: ${aws_cloudwatch_dashboard.this.dashboard_body}"
+    error_message = "The dashboard must show what the sweep counts: ${module.dashboard.body}"
   }
 }
 

@@ -248,7 +248,7 @@ run "nothing_undeliverable_is_dropped" {
   }
 
   assert {
-    condition = aws_cloudwatch_event_rule.executions_ended_badly.name == "offchain-ledger-executions-ended-badly" && jsondecode(aws_cloudwatch_event_rule.executions_ended_badly.event_pattern) == {
+    condition = module.failed_executions.rule.name == "offchain-ledger-executions-ended-badly" && jsondecode(module.failed_executions.rule.pattern) == {
       source      = ["aws.states"]
       detail-type = ["Step Functions Execution Status Change"]
       detail = {
@@ -256,13 +256,13 @@ run "nothing_undeliverable_is_dropped" {
         status          = ["FAILED", "TIMED_OUT", "ABORTED"]
       }
     }
-    error_message = "The rule matches: ${aws_cloudwatch_event_rule.executions_ended_badly.event_pattern}"
+    error_message = "The rule matches: ${module.failed_executions.rule.pattern}"
   }
 
   assert {
     condition = (
-      aws_cloudwatch_event_target.executions_dlq.arn == "arn:aws:sqs:us-east-1:123456789012:offchain-ledger-executions-dlq" &&
-      aws_cloudwatch_event_target.executions_dlq.dead_letter_config[0].arn == "arn:aws:sqs:us-east-1:123456789012:offchain-ledger-schedules-dlq"
+      module.failed_executions.queue_arns.dead_letters == "arn:aws:sqs:us-east-1:123456789012:offchain-ledger-executions-dlq" &&
+      module.failed_executions.queue_arns.undelivered == "arn:aws:sqs:us-east-1:123456789012:offchain-ledger-schedules-dlq"
     )
     error_message = "An event that the rule cannot deliver must be kept."
   }
@@ -575,12 +575,12 @@ run "an_alarm_rings_for_each_thing_that_can_go_wrong" {
   }
 
   assert {
-    condition = aws_cloudwatch_dashboard.this.dashboard_name == "offchain-ledger" && toset([
-      for metric in flatten([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [
+    condition = module.dashboard.name == "offchain-ledger" && toset([
+      for metric in flatten([for widget in jsondecode(module.dashboard.body).widgets : [
         for metric in widget.properties.metrics : metric[1] if metric[0] == "offchain/ledger" && try(slice(metric, 2, 4), null) == ["Suite", "offchain"]
       ]]) : metric
     ]) == toset(["Delivered", "Height", "Kept", "Lag", "Listening"])
-    error_message = "The dashboard must show what the listener counts: ${aws_cloudwatch_dashboard.this.dashboard_body}"
+    error_message = "The dashboard must show what the listener counts: ${module.dashboard.body}"
   }
 }
 

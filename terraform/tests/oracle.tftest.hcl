@@ -237,7 +237,7 @@ run "an_express_machine_has_no_events_and_its_queues_no_senders" {
   }
 
   assert {
-    condition     = length(aws_cloudwatch_event_rule.executions_ended_badly) == 0 && length(aws_cloudwatch_event_target.minutes_dlq) == 0
+    condition     = length(module.failed_executions) == 0
     error_message = "There is nothing that a rule could match."
   }
 
@@ -315,12 +315,12 @@ run "a_standard_machine_reports_executions_that_ended_badly" {
   }
 
   assert {
-    condition     = aws_cloudwatch_event_rule.executions_ended_badly[0].name == "offchain-oracle-executions-ended-badly"
+    condition     = module.failed_executions[0].rule.name == "offchain-oracle-executions-ended-badly"
     error_message = "The rule's name must be the one the queue policies name."
   }
 
   assert {
-    condition = jsondecode(aws_cloudwatch_event_rule.executions_ended_badly[0].event_pattern) == {
+    condition = jsondecode(module.failed_executions[0].rule.pattern) == {
       source      = ["aws.states"]
       detail-type = ["Step Functions Execution Status Change"]
       detail = {
@@ -328,13 +328,13 @@ run "a_standard_machine_reports_executions_that_ended_badly" {
         status          = ["FAILED", "TIMED_OUT", "ABORTED"]
       }
     }
-    error_message = "The rule matches: ${aws_cloudwatch_event_rule.executions_ended_badly[0].event_pattern}"
+    error_message = "The rule matches: ${module.failed_executions[0].rule.pattern}"
   }
 
   assert {
     condition = (
-      aws_cloudwatch_event_target.minutes_dlq[0].arn == "arn:aws:sqs:us-east-1:123456789012:offchain-oracle-minutes-dlq" &&
-      aws_cloudwatch_event_target.minutes_dlq[0].dead_letter_config[0].arn == "arn:aws:sqs:us-east-1:123456789012:offchain-oracle-schedules-dlq"
+      module.failed_executions[0].queue_arns.dead_letters == "arn:aws:sqs:us-east-1:123456789012:offchain-oracle-minutes-dlq" &&
+      module.failed_executions[0].queue_arns.undelivered == "arn:aws:sqs:us-east-1:123456789012:offchain-oracle-schedules-dlq"
     )
     error_message = "An event must reach minutes-dlq, and one that the rule cannot deliver must be kept."
   }
@@ -789,27 +789,30 @@ run "the_dashboard_shows_slots_before_functions" {
   }
 
   assert {
-    condition = [for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.properties.title] == [
+    condition = [for widget in jsondecode(module.dashboard.body).widgets : widget.properties.title] == [
       "Slots published",
       "Slots missed, late and early",
       "Lateness, median (ms)",
       "Lateness, 99th percentile (ms)",
       "Staleness: age of the newest reading (s)",
       "Executions",
+      "Dead letters: messages",
       "Functions: duration, median (ms)",
       "Functions: duration, 99th percentile (ms)",
-      "Functions: errors",
-      "Dead letters: messages",
+      "Functions: errors and throttles",
+      "HTTP API: answers",
+      "HTTP API: latency (ms)",
+      "Tables: throttled calls",
     ]
-    error_message = "The dashboard has: ${aws_cloudwatch_dashboard.this.dashboard_body}"
+    error_message = "The dashboard has: ${module.dashboard.body}"
   }
 
   assert {
-    condition = aws_cloudwatch_dashboard.this.dashboard_name == "offchain-oracle" && jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[1].properties.metrics == [
+    condition = module.dashboard.name == "offchain-oracle" && jsondecode(module.dashboard.body).widgets[1].properties.metrics == [
       ["offchain/oracle", "SlotsMissed", "Suite", "offchain", "Feed", "demo", { stat = "Sum", label = "demo missed" }],
       ["offchain/oracle", "SlotsLate", "Suite", "offchain", "Feed", "demo", { stat = "Sum", label = "demo late" }],
       ["offchain/oracle", "SlotsEarly", "Suite", "offchain", "Feed", "demo", { stat = "Sum", label = "demo early" }],
     ]
-    error_message = "The dashboard counts: ${jsonencode(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[1].properties.metrics)}"
+    error_message = "The dashboard counts: ${jsonencode(jsondecode(module.dashboard.body).widgets[1].properties.metrics)}"
   }
 }

@@ -319,17 +319,17 @@ run "tables_are_seeded_protected_and_watched" {
   }
 
   assert {
-    condition = aws_cloudwatch_dashboard.this.dashboard_name == "offchain-rides" && [for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.properties.title] == [
+    condition = module.dashboard.name == "offchain-rides" && [for widget in jsondecode(module.dashboard.body).widgets : widget.properties.title] == [
       "Rides published and undelivered",
       "Dead letters: messages",
-      "HTTP API: latency (ms)",
-      "HTTP API: answers",
       "Functions: duration, median (ms)",
       "Functions: duration, 99th percentile (ms)",
       "Functions: errors and throttles",
+      "HTTP API: answers",
+      "HTTP API: latency (ms)",
       "Tables: throttled calls",
     ]
-    error_message = "The dashboard has: ${aws_cloudwatch_dashboard.this.dashboard_body}"
+    error_message = "The dashboard has: ${module.dashboard.body}"
   }
 }
 
@@ -454,8 +454,8 @@ run "a_queue_may_stand_between_topic_and_recorder" {
   }
 
   assert {
-    condition     = contains([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.properties.title], "Events waiting: age of the oldest (s)") && contains(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[1].properties.metrics[*][3], "offchain-rides-events-dlq")
-    error_message = "The dashboard has: ${aws_cloudwatch_dashboard.this.dashboard_body}"
+    condition     = contains([for widget in jsondecode(module.dashboard.body).widgets : widget.properties.title], "Waiting: age of the oldest message (s)") && contains(jsondecode(module.dashboard.body).widgets[3].properties.metrics[*][3], "offchain-rides-events-dlq")
+    error_message = "The dashboard has: ${module.dashboard.body}"
   }
 }
 

@@ -853,3 +853,75 @@ run "a_schedule_without_a_target_is_refused" {
 
   expect_failures = [var.schedules]
 }
+
+run "a_dashboard_shows_its_own_widgets_first_in_rows_of_two" {
+  module {
+    source = "./modules/dashboard"
+  }
+
+  variables {
+    name                    = "offchain-vrf"
+    region                  = "eu-central-1"
+    widgets                 = [{ title = "Own", metrics = [["offchain/vrf", "Own", { stat = "Sum" }]] }]
+    machine_arn             = "arn:machine"
+    functions               = { api = "offchain-vrf-api", start = "offchain-vrf-start" }
+    queue_names             = ["offchain-vrf-requests"]
+    dead_letter_queue_names = ["offchain-vrf-requests-dlq", "offchain-vrf-executions-dlq"]
+    table_names             = ["offchain-vrf"]
+    api_id                  = "a1b2c3"
+  }
+
+  assert {
+    condition = [for widget in jsondecode(output.body).widgets : "${widget.x} ${widget.y} ${widget.properties.region} ${widget.properties.title}"] == [
+      "0 0 eu-central-1 Own",
+      "12 0 eu-central-1 Executions",
+      "0 6 eu-central-1 Waiting: messages",
+      "12 6 eu-central-1 Waiting: age of the oldest message (s)",
+      "0 12 eu-central-1 Dead letters: messages",
+      "12 12 eu-central-1 Functions: duration, median (ms)",
+      "0 18 eu-central-1 Functions: duration, 99th percentile (ms)",
+      "12 18 eu-central-1 Functions: errors and throttles",
+      "0 24 eu-central-1 HTTP API: answers",
+      "12 24 eu-central-1 HTTP API: latency (ms)",
+      "0 30 eu-central-1 Tables: throttled calls",
+    ]
+    error_message = "The dashboard shows: ${output.body}"
+  }
+
+  assert {
+    condition = [for index in [0, 4, 7] : jsondecode(output.body).widgets[index].properties.metrics] == [
+      [["offchain/vrf", "Own", { stat = "Sum" }]],
+      [
+        ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "offchain-vrf-requests-dlq", { stat = "Maximum" }],
+        ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "offchain-vrf-executions-dlq", { stat = "Maximum" }],
+      ],
+      [
+        ["AWS/Lambda", "Errors", "FunctionName", "offchain-vrf-api", { stat = "Sum", label = "api errors" }],
+        ["AWS/Lambda", "Throttles", "FunctionName", "offchain-vrf-api", { stat = "Sum", label = "api throttles" }],
+        ["AWS/Lambda", "Errors", "FunctionName", "offchain-vrf-start", { stat = "Sum", label = "start errors" }],
+        ["AWS/Lambda", "Throttles", "FunctionName", "offchain-vrf-start", { stat = "Sum", label = "start throttles" }],
+      ],
+    ]
+    error_message = "The dashboard shows: ${output.body}"
+  }
+}
+
+run "a_dashboard_without_a_machine_or_a_queue_has_no_widget_of_them" {
+  module {
+    source = "./modules/dashboard"
+  }
+
+  variables {
+    name                    = "offchain-rides"
+    region                  = "eu-central-1"
+    functions               = { fleet = "offchain-rides-fleet" }
+    dead_letter_queue_names = ["offchain-rides-record-dlq"]
+    table_names             = ["offchain-rides"]
+    api_id                  = "a1b2c3"
+  }
+
+  assert {
+    condition     = length(jsondecode(output.body).widgets) == 7
+    error_message = "The dashboard shows: ${output.body}"
+  }
+}

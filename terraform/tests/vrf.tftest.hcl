@@ -307,12 +307,12 @@ run "a_queue_takes_messages_from_this_rule_alone" {
   }
 
   assert {
-    condition     = aws_cloudwatch_event_rule.executions_ended_badly.name == "offchain-vrf-executions-ended-badly"
+    condition     = module.failed_executions.rule.name == "offchain-vrf-executions-ended-badly"
     error_message = "The rule's name must be the one the queue policies name."
   }
 
   assert {
-    condition = jsondecode(aws_cloudwatch_event_rule.executions_ended_badly.event_pattern) == {
+    condition = jsondecode(module.failed_executions.rule.pattern) == {
       source      = ["aws.states"]
       detail-type = ["Step Functions Execution Status Change"]
       detail = {
@@ -320,7 +320,7 @@ run "a_queue_takes_messages_from_this_rule_alone" {
         status          = ["FAILED", "TIMED_OUT", "ABORTED"]
       }
     }
-    error_message = "The rule matches: ${aws_cloudwatch_event_rule.executions_ended_badly.event_pattern}"
+    error_message = "The rule matches: ${module.failed_executions.rule.pattern}"
   }
 
   assert {
@@ -403,7 +403,7 @@ run "nothing_undeliverable_is_dropped" {
   }
 
   assert {
-    condition     = aws_cloudwatch_event_target.executions_dlq.dead_letter_config[0].arn == "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-schedules-dlq"
+    condition     = module.failed_executions.queue_arns.undelivered == "arn:aws:sqs:us-east-1:123456789012:offchain-vrf-schedules-dlq"
     error_message = "An event that the rule cannot deliver must be kept."
   }
 }

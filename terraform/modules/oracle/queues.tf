@@ -27,29 +27,12 @@ module "schedules_dlq" {
   }]
 }
 
-resource "aws_cloudwatch_event_rule" "executions_ended_badly" {
-  count = local.has_status_events ? 1 : 0
+module "failed_executions" {
+  source = "../failed_executions"
+  count  = local.has_status_events ? 1 : 0
 
-  name        = local.rule_name
-  description = "Executions of ${local.machine_name} that did not succeed."
-  event_pattern = jsonencode({
-    source      = ["aws.states"]
-    detail-type = ["Step Functions Execution Status Change"]
-    detail = {
-      stateMachineArn = [local.machine_arn]
-      status          = ["FAILED", "TIMED_OUT", "ABORTED"]
-    }
-  })
-}
-
-resource "aws_cloudwatch_event_target" "minutes_dlq" {
-  count = local.has_status_events ? 1 : 0
-
-  rule      = aws_cloudwatch_event_rule.executions_ended_badly[0].name
-  target_id = "minutes-dlq"
-  arn       = module.minutes_dlq.arn
-
-  dead_letter_config {
-    arn = module.schedules_dlq.arn
-  }
+  name                  = local.rule_name
+  machine               = { name = local.machine_name, arn = local.machine_arn }
+  dead_letter_queue_arn = module.minutes_dlq.arn
+  undelivered_queue_arn = module.schedules_dlq.arn
 }

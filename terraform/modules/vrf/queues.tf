@@ -48,25 +48,11 @@ module "schedules_dlq" {
   }]
 }
 
-resource "aws_cloudwatch_event_rule" "executions_ended_badly" {
-  name        = local.rule_name
-  description = "Executions of ${local.machine_name} that did not succeed."
-  event_pattern = jsonencode({
-    source      = ["aws.states"]
-    detail-type = ["Step Functions Execution Status Change"]
-    detail = {
-      stateMachineArn = [local.machine_arn]
-      status          = ["FAILED", "TIMED_OUT", "ABORTED"]
-    }
-  })
-}
+module "failed_executions" {
+  source = "../failed_executions"
 
-resource "aws_cloudwatch_event_target" "executions_dlq" {
-  rule      = aws_cloudwatch_event_rule.executions_ended_badly.name
-  target_id = "executions-dlq"
-  arn       = module.executions_dlq.arn
-
-  dead_letter_config {
-    arn = module.schedules_dlq.arn
-  }
+  name                  = local.rule_name
+  machine               = { name = local.machine_name, arn = local.machine_arn }
+  dead_letter_queue_arn = module.executions_dlq.arn
+  undelivered_queue_arn = module.schedules_dlq.arn
 }
