@@ -5,6 +5,8 @@
 
 provider "aws" {
   region = var.region
+  # An emulator has one host name for all buckets; AWS takes either.
+  s3_use_path_style = true
 
   default_tags {
     tags = merge({ application = var.name, managed-by = "terraform" }, var.tags)
@@ -25,6 +27,7 @@ locals {
   shared = {
     location             = local.location
     artifacts_dir        = var.artifacts_dir
+    artifacts_bucket     = module.artifacts.bucket
     architecture         = var.architecture
     log_level            = var.log_level
     log_retention_days   = var.log_retention_days
@@ -39,6 +42,13 @@ locals {
     client_errors = var.api_alarms.client_errors
     latency_ms    = coalesce(var.api_alarms.latency_ms, 3000 + 1000 * try(var.faucet.wait_seconds, 0))
   }
+}
+
+module "artifacts" {
+  source = "./modules/artifacts"
+
+  name     = "${var.name}-artifacts-${local.location.account_id}-${var.region}"
+  location = local.location
 }
 
 module "alarms" {

@@ -25,6 +25,7 @@ variables {
   shared = {
     location             = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
     artifacts_dir        = "tests/artifacts"
+    artifacts_bucket     = "offchain-artifacts"
     architecture         = "arm64"
     log_level            = "info"
     log_retention_days   = 30

@@ -469,6 +469,7 @@ run "a_function_with_a_wildcard_resource_is_refused" {
     shared = {
       location           = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
       artifacts_dir      = "tests/artifacts"
+      artifacts_bucket   = "offchain-artifacts"
       architecture       = "x86_64"
       log_level          = "info"
       log_retention_days = 30
@@ -496,6 +497,7 @@ run "a_function_with_a_wildcard_action_is_refused" {
     shared = {
       location           = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
       artifacts_dir      = "tests/artifacts"
+      artifacts_bucket   = "offchain-artifacts"
       architecture       = "x86_64"
       log_level          = "info"
       log_retention_days = 30
@@ -524,6 +526,7 @@ run "a_function_without_its_artefact_is_refused" {
     shared = {
       location           = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
       artifacts_dir      = "tests/artifacts"
+      artifacts_bucket   = "offchain-artifacts"
       architecture       = "x86_64"
       log_level          = "info"
       log_retention_days = 30
@@ -549,6 +552,7 @@ run "a_function_traces_when_told_to_and_gives_its_role_no_more" {
     shared = {
       location           = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
       artifacts_dir      = "tests/artifacts"
+      artifacts_bucket   = "offchain-artifacts"
       architecture       = "arm64"
       log_level          = "debug"
       log_retention_days = 7
@@ -571,6 +575,16 @@ run "a_function_traces_when_told_to_and_gives_its_role_no_more" {
   assert {
     condition     = length(aws_lambda_function_event_invoke_config.this) == 0
     error_message = "A function that nobody invokes asynchronously has no event to keep."
+  }
+
+  # The hash is of what lies there: of an empty file.
+  assert {
+    condition = (
+      aws_lambda_function.this.s3_bucket == "offchain-artifacts" &&
+      aws_lambda_function.this.s3_key == "offchain-x/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.zip" &&
+      aws_s3_object.artifact.source == "tests/artifacts/vrf-api/bootstrap.zip" && aws_lambda_function.this.filename == null
+    )
+    error_message = "Lambda must take what is built from the bucket, under a key with its hash; it takes ${aws_lambda_function.this.s3_key}"
   }
 
   # Lambda's default of 10 s.
@@ -609,6 +623,7 @@ run "an_event_that_failed_for_good_is_kept_with_its_function_and_error" {
     shared = {
       location           = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
       artifacts_dir      = "tests/artifacts"
+      artifacts_bucket   = "offchain-artifacts"
       architecture       = "x86_64"
       log_level          = "info"
       log_retention_days = 30
@@ -923,5 +938,41 @@ run "a_dashboard_without_a_machine_or_a_queue_has_no_widget_of_them" {
   assert {
     condition     = length(jsondecode(output.body).widgets) == 7
     error_message = "The dashboard shows: ${output.body}"
+  }
+}
+
+run "the_bucket_of_artifacts_is_closed_to_the_public" {
+  module {
+    source = "./modules/artifacts"
+  }
+
+  variables {
+    name     = "offchain-artifacts-123456789012-us-east-1"
+    location = { partition = "aws", region = "us-east-1", account_id = "123456789012" }
+  }
+
+  assert {
+    condition = alltrue([
+      aws_s3_bucket_public_access_block.this.block_public_acls,
+      aws_s3_bucket_public_access_block.this.block_public_policy,
+      aws_s3_bucket_public_access_block.this.ignore_public_acls,
+      aws_s3_bucket_public_access_block.this.restrict_public_buckets,
+    ])
+    error_message = "No object may be public: ${jsonencode(aws_s3_bucket_public_access_block.this)}"
+  }
+
+  assert {
+    condition = jsondecode(output.policy) == {
+      Version = "2012-10-17"
+      Statement = [{
+        Sid       = "RefuseWithoutTls"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = ["s3:*"]
+        Resource  = ["arn:aws:s3:::offchain-artifacts-123456789012-us-east-1", "arn:aws:s3:::offchain-artifacts-123456789012-us-east-1/*"]
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      }]
+    }
+    error_message = "The bucket's policy is: ${output.policy}"
   }
 }

@@ -95,6 +95,7 @@ variable "shared" {
       account_id = string
     })
     artifacts_dir        = string
+    artifacts_bucket     = string
     architecture         = string
     log_level            = string
     log_retention_days   = number

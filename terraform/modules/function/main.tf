@@ -2,6 +2,7 @@
 
 locals {
   zip_path       = "${var.shared.artifacts_dir}/${var.artifact}/bootstrap.zip"
+  is_built       = fileexists(local.zip_path) # or it is to be destroyed, which needs no artefact
   log_group_name = "/aws/lambda/${var.name}"
   log_group_arn  = "arn:${var.shared.location.partition}:logs:${var.shared.location.region}:${var.shared.location.account_id}:log-group:${local.log_group_name}"
 
@@ -68,6 +69,21 @@ resource "aws_iam_role_policy" "this" {
   policy = jsonencode(local.policy)
 }
 
+# Its key changes with what it holds, and so the function is updated.
+resource "aws_s3_object" "artifact" {
+  # checkov:skip=CKV_AWS_186:A program without secrets, under the key of S3 itself
+  bucket = var.shared.artifacts_bucket
+  key    = "${var.name}/${local.is_built ? filesha256(local.zip_path) : "missing"}.zip"
+  source = local.zip_path
+
+  # S3 takes ten tags an object, of which the deployment's may be more.
+  override_provider {
+    default_tags {
+      tags = {}
+    }
+  }
+}
+
 resource "aws_lambda_function" "this" {
   # checkov:skip=CKV_AWS_116:Events that failed for good go to the on-failure destination below, whose record names the function and the error; a dead_letter_config would keep neither
   function_name    = var.name
@@ -76,8 +92,9 @@ resource "aws_lambda_function" "this" {
   runtime          = "provided.al2023"
   handler          = "bootstrap"
   architectures    = [var.shared.architecture]
-  filename         = local.zip_path
-  source_code_hash = fileexists(local.zip_path) ? filebase64sha256(local.zip_path) : null # null: so that destroy needs no artefacts
+  s3_bucket        = aws_s3_object.artifact.bucket
+  s3_key           = aws_s3_object.artifact.key
+  source_code_hash = local.is_built ? filebase64sha256(local.zip_path) : null
   memory_size      = var.memory_mb
   timeout          = var.timeout_seconds
 
@@ -96,7 +113,7 @@ resource "aws_lambda_function" "this" {
 
   lifecycle {
     precondition {
-      condition     = fileexists(local.zip_path)
+      condition     = local.is_built
       error_message = "${local.zip_path} is missing: build the artefacts first (scripts/build)."
     }
   }
