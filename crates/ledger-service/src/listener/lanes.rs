@@ -209,6 +209,15 @@ impl Lanes {
             .collect()
     }
 
+    /// Those that neither the chain nor the table has.
+    pub(super) fn nowhere_else(&self) -> Vec<Delivery> {
+        let items = self.lanes.values().flat_map(|lane| &lane.items);
+        items
+            .filter(|item| item.held == Held::Nowhere)
+            .map(|item| item.delivery.clone())
+            .collect()
+    }
+
     /// A delivery is in the table now. Returns what held it before.
     pub(super) fn kept(&mut self, key: &LaneKey, position: &str) -> Option<Held> {
         let lane = self.lanes.get_mut(key)?;

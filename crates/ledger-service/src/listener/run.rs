@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
+use futures_util::stream::{self, FuturesOrdered, FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use offchain_codes::{Coded, chain};
 use offchain_ledger::{Event, Notice, Place, Transaction};
@@ -37,6 +37,11 @@ const ABSENT: u32 = 2;
 const UNREADABLE: usize = 32 * 1024;
 /// How soon what just failed is put into the table.
 const KEEP: Duration = Duration::from_millis(100);
+/// So many transactions that a node without heights told of are looked at at once;
+/// meanwhile its stream waits.
+const ARRIVALS: usize = 16;
+/// How many deliveries are kept at once where no cursor moves with them.
+const KEPT: usize = 16;
 /// How soon a dead letter that the queue did not take is sent again.
 const BURY_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
@@ -64,6 +69,11 @@ pub(super) struct Run<'a, C: Chain, P> {
     resting: Vec<Option<Timestamp>>,
     tries: FuturesUnordered<Boxed<'a, (LaneKey, Tried)>>,
     blocks: FuturesOrdered<Boxed<'a, Result<Option<Contents>, ListenError>>>,
+    /// What a node without heights told of, and its transaction where that can be
+    /// looked at.
+    arrivals: FuturesOrdered<Boxed<'a, (Event, Option<Transaction>)>>,
+    /// When the last of them came, in milliseconds.
+    last_arrival: u64,
     /// The node was away: it may be on another chain since.
     doubt: bool,
     check: Option<Boxed<'a, Result<Option<bool>, ListenError>>>,
@@ -113,6 +123,8 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
             resting: vec![None; listener.subscribers.len()],
             tries: FuturesUnordered::new(),
             blocks: FuturesOrdered::new(),
+            arrivals: FuturesOrdered::new(),
+            last_arrival: 0,
             doubt: false,
             check: None,
             shorter: None,
@@ -160,6 +172,9 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
                         return self.fail(error).await;
                     }
                 }
+                Some((event, transaction)) = self.arrivals.next() => {
+                    self.arrived(&event, transaction.as_ref());
+                }
                 checked = pending_or(&mut self.check) => {
                     if let Err(error) = self.checked(checked) {
                         return self.fail(error).await;
@@ -185,10 +200,10 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
                         }
                     }
                 }
-                notice = next_notice(&mut stream) => match notice {
+                notice = next_notice(&mut stream), if self.arrivals.len() < ARRIVALS => match notice {
                     Ok(notice) => {
                         stream_failures = 0;
-                        self.notice(notice).await;
+                        self.notice(notice);
                     }
                     // One message that means nothing; the blocks say what is.
                     Err(error @ (NodeError::Notice(_) | NodeError::NoticeBinary)) => {
@@ -404,7 +419,7 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
         }
     }
 
-    async fn notice(&mut self, notice: Notice) {
+    fn notice(&mut self, notice: Notice) {
         match notice.place {
             Place::Height(height) => {
                 self.told = self.told.max(height);
@@ -415,29 +430,52 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
             }
             // A node of the 1.x generation: its blocks have no order to be read in.
             Place::Block(_) => {
-                let read = self
-                    .listener
-                    .chain
-                    .transaction(&notice.transaction_id)
-                    .await;
-                let transaction = read
-                    .ok()
-                    .flatten()
-                    .and_then(|text| Transaction::peek(&text).ok());
-                let event = Event::from(notice);
-                let arrived = clock::now().as_millisecond().unsigned_abs();
-                let position = Delivery::position(0, arrived, &event.transaction_id);
-                for (index, subscriber) in self.listener.subscribers.iter().enumerate() {
-                    // What cannot be looked at goes to everybody rather than to nobody.
-                    if transaction
-                        .as_ref()
-                        .is_none_or(|found| subscriber.takes(found))
-                    {
-                        let delivery = self.delivery(index, position.clone(), event.clone());
-                        let held = Held::Nowhere;
-                        self.lanes.push(index, Item { delivery, held });
-                    }
-                }
+                let listener = self.listener;
+                self.arrivals.push_back(Box::pin(async move {
+                    let read = listener.chain.transaction(&notice.transaction_id).await;
+                    let text = read.ok().flatten();
+                    let transaction = text.and_then(|text| Transaction::peek(&text).ok());
+                    (Event::from(notice), transaction)
+                }));
+            }
+        }
+    }
+
+    /// What cannot be looked at goes to everybody rather than to nobody.
+    fn arrived(&mut self, event: &Event, transaction: Option<&Transaction>) {
+        // Two of one millisecond are in order, too.
+        let now = clock::now().as_millisecond().unsigned_abs();
+        self.last_arrival = now.max(self.last_arrival + 1);
+        let position = Delivery::position(0, self.last_arrival, &event.transaction_id);
+        for (index, subscriber) in self.listener.subscribers.iter().enumerate() {
+            if transaction.is_none_or(|found| subscriber.takes(found)) {
+                let delivery = self.delivery(index, position.clone(), event.clone());
+                let held = Held::Nowhere;
+                self.lanes.push(index, Item { delivery, held });
+            }
+        }
+    }
+
+    /// Keeps what this run alone knows of. It needs no lease: at worst something is
+    /// delivered twice.
+    async fn keep_the_rest(&mut self) {
+        while let Some((event, transaction)) = self.arrivals.next().await {
+            self.arrived(&event, transaction.as_ref());
+        }
+        let deliveries = &self.listener.feed.deliveries;
+        let rest = stream::iter(self.lanes.nowhere_else());
+        let mut kept = rest
+            .map(|delivery| async move { (deliveries.keep(&delivery).await, delivery) })
+            .buffer_unordered(KEPT);
+        while let Some((kept, delivery)) = kept.next().await {
+            if let Err(error) = kept {
+                tracing::error!(
+                    subscriber = delivery.subscriber,
+                    event = delivery.event.webhook_id(),
+                    code = error.code(),
+                    error = chain(&error),
+                    "an event is lost"
+                );
             }
         }
     }
@@ -500,6 +538,7 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
                     height = self.written.height,
                     "another listens: the lease is lost"
                 );
+                self.keep_the_rest().await;
                 Ok(Some(self.report(Outcome::HandedOver)))
             }
             // It may be back before the lease expires; if not, another goes on.
@@ -531,6 +570,7 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
         if let Some(report) = self.checkpoint().await? {
             return Ok(report);
         }
+        self.keep_the_rest().await;
         self.tell();
         // What was kept by the last write moved the cursor once more.
         let reached = self.window.reached().clone();
@@ -553,6 +593,7 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
 
     async fn fail(mut self, error: ListenError) -> Result<Report, ListenError> {
         if self.checkpoint().await?.is_none() {
+            self.keep_the_rest().await;
             let reached = self.window.reached().clone();
             let _ = self.listener.feed.release(&self.lease, &reached).await;
         }

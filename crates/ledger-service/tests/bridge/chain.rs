@@ -47,6 +47,8 @@ pub(crate) struct Net {
     /// Those that are open and forgotten.
     deaf: Vec<UnboundedSender<Result<Notice, NodeError>>>,
     pub(crate) flow: Flow,
+    /// Whether it is a node of the 1.x generation, which knows no heights.
+    pub(crate) is_first_generation: bool,
     /// Whether the node answers.
     pub(crate) up: bool,
     /// How many of the newest blocks it lacks.
@@ -74,6 +76,7 @@ impl Ledger {
             streams: Vec::new(),
             deaf: Vec::new(),
             flow: Flow::Open,
+            is_first_generation: false,
             up: true,
             behind: 0,
             slow: Duration::ZERO,
@@ -131,10 +134,14 @@ impl Net {
                 Value::Null => &transaction["id"],
                 asset => asset,
             };
+            let place = match self.is_first_generation {
+                true => Place::Block(format!("block-{height}")),
+                false => Place::Height(height),
+            };
             self.say(&Notice {
                 transaction_id: id(&transaction["id"]),
                 asset_id: id(asset),
-                place: Place::Height(height),
+                place,
             });
         }
         self.order.extend(transactions);
@@ -235,12 +242,18 @@ impl Chain for Node {
     type Notices = Stream;
 
     async fn height(&self) -> Result<u64, NodeError> {
-        let seen = |net: &mut Net| Ok(net.height().saturating_sub(net.behind as u64));
+        let seen = |net: &mut Net| match net.is_first_generation {
+            true => Ok(0),
+            false => Ok(net.height().saturating_sub(net.behind as u64)),
+        };
         self.call("height", seen).await
     }
 
     async fn block(&self, height: u64) -> Result<Option<Block>, NodeError> {
         self.call(&format!("block {height}"), |net| {
+            if net.is_first_generation {
+                return Ok(None);
+            }
             let seen = net.blocks.len().saturating_sub(net.behind);
             let index = usize::try_from(height - 1).unwrap_or(usize::MAX);
             let found = net.blocks[..seen].get(index);

@@ -17,6 +17,7 @@
 mod chain;
 mod deaths;
 mod dice;
+mod first_generation;
 mod fleet;
 mod handover;
 mod model;

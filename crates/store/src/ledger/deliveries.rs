@@ -1,13 +1,14 @@
 //! The table of deliveries that failed and wait for their retry, and of those
 //! behind them that must not overtake them. Each is put there with the move of
-//! the cursor over it, and leaves when it is delivered or given up.
+//! the cursor over it, and leaves when it is delivered or given up. One that came by
+//! the stream of a node without heights is put there when its run ends.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::Client;
 use offchain_ledger::{Event, Id};
 use serde::{Deserialize, Serialize};
-use serde_dynamo::from_items;
+use serde_dynamo::{from_items, to_item};
 
 use crate::error::made;
 use crate::item::{number, text};
@@ -106,6 +107,17 @@ impl Deliveries {
             }
         }
         Ok(others)
+    }
+
+    /// Puts one there by itself, without the move of a cursor.
+    pub async fn keep(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(to_item(delivery).map_err(StoreError::Item)?))
+            .send()
+            .await?;
+        Ok(())
     }
 
     /// Notes that another try failed, and when the next is due. One that is

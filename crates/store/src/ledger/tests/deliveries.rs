@@ -81,6 +81,17 @@ async fn nothing_waits_in_an_empty_table_and_a_torn_delivery_is_no_guess() {
 }
 
 #[tokio::test]
+async fn a_delivery_is_kept_as_it_is_read() {
+    let aws = FakeAws::new().on("PutItem", done());
+    deliveries(&aws).keep(&failing()).await.unwrap();
+    let put = json!({
+        "TableName": "deliveries",
+        "Item": serde_json::to_value(failing()).unwrap(),
+    });
+    assert_eq!(aws.sent_once("PutItem"), put);
+}
+
+#[tokio::test]
 async fn what_waits_for_who_is_gone_is_counted() {
     let of = |subscriber: &str| json!({ "subscriber": subscriber });
     let key = json!({ "subscriber": "ledger", "position": "1" });
