@@ -66,6 +66,11 @@ impl Lanes {
         }
     }
 
+    /// How many deliveries of a subscriber are being tried.
+    pub(super) fn busy(&self, subscriber: usize) -> usize {
+        self.busy[subscriber]
+    }
+
     /// How many deliveries are in the table.
     pub(super) fn in_table(&self) -> usize {
         self.in_table

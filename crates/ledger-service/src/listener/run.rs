@@ -25,6 +25,10 @@ use crate::node::{Chain, NodeError, Notices};
 const BLOCKS: usize = 4;
 /// With so many deliveries under way, no further block is read.
 const OUTSTANDING: usize = 1000;
+/// So long a subscriber may take to answer at all, where others wait for it.
+const SILENCE: Duration = Duration::from_secs(2);
+/// How long what a silent subscriber is to get waits before it is looked at again.
+const AFTER_SILENCE: SignedDuration = SignedDuration::from_secs(1);
 /// How long deliveries that are under way at the end are waited for.
 const LAST_CALL: Duration = Duration::from_secs(5);
 /// How often it is told how it goes.
@@ -67,6 +71,8 @@ pub(super) struct Run<'a, C: Chain, P> {
     lanes: Lanes,
     /// Until when each subscriber rests, because nobody answered there.
     resting: Vec<Option<Timestamp>>,
+    /// When each last answered, or was first asked since it had nothing to answer.
+    heard: Vec<Instant>,
     tries: FuturesUnordered<Boxed<'a, (LaneKey, Tried)>>,
     blocks: FuturesOrdered<Boxed<'a, Result<Option<Contents>, ListenError>>>,
     /// What a node without heights told of, and its transaction where that can be
@@ -121,6 +127,7 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
             window: Window::new(cursor),
             lanes,
             resting: vec![None; listener.subscribers.len()],
+            heard: vec![now; listener.subscribers.len()],
             tries: FuturesUnordered::new(),
             blocks: FuturesOrdered::new(),
             arrivals: FuturesOrdered::new(),
@@ -273,10 +280,18 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
                 self.resting[index] = None;
             }
             while let Some((key, item)) = self.lanes.take(index, listener.settings.concurrency) {
+                if self.lanes.busy(index) == 1 {
+                    self.heard[index] = Instant::now();
+                }
                 self.tries.push(Box::pin(async move {
                     let tried = listener.try_once(subscriber, item).await;
                     (key, tried)
                 }));
+            }
+            // Before no block is read any more, what it is to get goes into the table.
+            let is_silent = self.lanes.busy(index) > 0 && self.heard[index].elapsed() > SILENCE;
+            if is_silent && self.window.outstanding() > OUTSTANDING / 2 {
+                self.lanes.rest(index, now + AFTER_SILENCE);
             }
         }
     }
@@ -487,6 +502,15 @@ impl<'a, C: Chain, P: Carrier> Run<'a, C, P> {
     }
 
     fn tried(&mut self, key: &LaneKey, tried: Tried) {
+        if !matches!(
+            tried,
+            Tried::Postponed {
+                unanswered: true,
+                ..
+            }
+        ) {
+            self.heard[key.0] = Instant::now();
+        }
         match tried {
             Tried::Delivered | Tried::GivenUp => {
                 self.delivered += u64::from(matches!(tried, Tried::Delivered));
