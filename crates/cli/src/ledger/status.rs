@@ -322,7 +322,10 @@ impl Report {
             lines.extend(waiting.oldest.as_ref().map(|oldest| row("", oldest.text())));
         }
         for (name, waiting) in &self.unsubscribed {
-            lines.push(row("", bad(left_behind(name, *waiting))));
+            let waiting = waiting_text(name, *waiting);
+            lines.push(row("", bad(format!("{waiting}, and it is no subscriber"))));
+            let way_out = format!("`offchain ledger forget {name}` drops them");
+            lines.push(row("", way_out));
         }
         for (place, letters) in self.letters().enumerate() {
             let name = if place == 0 { "letters" } else { "" };
@@ -429,13 +432,6 @@ fn waiting_text(subscriber: &str, waiting: usize) -> String {
         1 => format!("{subscriber}: 1 waits"),
         waiting => format!("{subscriber}: {waiting} wait"),
     }
-}
-
-fn left_behind(subscriber: &str, waiting: usize) -> String {
-    let waiting = waiting_text(subscriber, waiting);
-    format!(
-        "{waiting}, and it is no subscriber: add it again, or `offchain ledger forget {subscriber}`"
-    )
 }
 
 impl Oldest {
@@ -594,7 +590,7 @@ mod tests {
             "chain      RemoteUnreachable: the server",
             "deliveries fleet: 2 wait",
             "the oldest at height 7: 3 tries, RemoteStatus, again at 11:05:00Z",
-            "gone: 3 wait, and it is no subscriber: add it again, or `offchain ledger forget gone`",
+            "gone: 3 wait, and it is no subscriber\n           `offchain ledger forget gone` drops them\n",
             "letters    2 in offchain-ledger-deliveries-dlq",
             "secrets    fleet: missing; `offchain ledger secret rotate fleet` makes one",
         ] {
